@@ -1,0 +1,9 @@
+// Package l2switch is a learning Ethernet bridge: a standalone switch, and the Linux bridge inside a namespace.
+//
+// FDB holds the rules of learning and ageing; it reads no clock and takes no lock. Switch drives it: frames that a Port
+// receives are bridged on the goroutine of whoever sent them, to completion, without a lock and without allocating.
+// Nothing here starts a goroutine, so there is nothing to run or close: an expired address is unknown when it is looked
+// up, and Sweep removes such entries for whoever wants them gone.
+//
+// The spanning tree protocol is not spoken; its frames are flooded, as a Linux bridge does with STP off.
+package l2switch

@@ -1,0 +1,5 @@
+//go:build !race
+
+package l2switch
+
+const raceEnabled = false
