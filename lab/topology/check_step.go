@@ -1,0 +1,98 @@
+package topology
+
+import (
+	"strconv"
+	"strings"
+)
+
+func (c *checker) checkSteps() {
+	for i := range c.spec.Steps {
+		s := &c.spec.Steps[i]
+		c.settleNode(&s.On)
+		for _, seen := range s.Expect.SourceSeen {
+			if seen.At != nil {
+				c.settleNode(seen.At)
+			}
+		}
+	}
+}
+
+// settleNode finds out what a node's text names, or reports that it names
+// nothing. A slot may be larger than the service's replicas: a step before
+// may scale it.
+func (c *checker) settleNode(n *Node) {
+	host, rest, split := strings.Cut(n.Text, "/")
+	switch {
+	case n.Text == "":
+	case split:
+		if _, ok := c.hosts[host]; !ok {
+			c.failAt(n.Pos, "host %q is not defined%s", clip(host), c.near(host, c.hostNameList()))
+			return
+		}
+		n.Host = host
+		c.settleGuest(n, rest)
+	case c.hosts[host] != nil:
+		n.Host = host
+	case c.nodes[host].kind != "":
+		c.failAt(n.Pos, "%q is a %s; a command runs on a host, in a container or in a task", host, c.nodes[host].kind)
+	case c.settleTask(n, host):
+	default:
+		c.unknownNode(n)
+	}
+}
+
+// settleGuest finds what runs on a host under a name.
+func (c *checker) settleGuest(n *Node, name string) {
+	if _, ok := c.containers[n.Host+"/"+name]; ok {
+		n.Container = name
+		return
+	}
+	if c.settleTask(n, name) {
+		return
+	}
+	var known []string
+	for _, x := range c.spec.Containers {
+		if x.Host.Name == n.Host {
+			known = append(known, x.Name)
+		}
+	}
+	for _, s := range c.spec.Services {
+		known = append(known, s.Name+".1")
+	}
+	c.failAt(n.Pos, "host %q has no container or task %q%s", n.Host, clip(name), c.near(name, known))
+}
+
+// settleTask recognises SERVICE.SLOT.
+func (c *checker) settleTask(n *Node, text string) bool {
+	m := taskForm.FindStringSubmatch(text)
+	if m == nil || c.services[m[1]] == nil {
+		return false
+	}
+	slot, _ := strconv.Atoi(m[2])
+	if slot == 0 {
+		c.failAt(n.Pos, "tasks of a service count from 1: write %s.1", m[1])
+	}
+	n.Service, n.Slot = m[1], slot
+	return true
+}
+
+// unknownNode reports a name that is no host and no task, with the best help.
+func (c *checker) unknownNode(n *Node) {
+	if c.services[n.Text] != nil {
+		c.failAt(n.Pos, "%q is a service; name one of its tasks, such as %s.1", n.Text, n.Text)
+		return
+	}
+	var known []string
+	for _, x := range c.spec.Containers {
+		if x.Name == n.Text {
+			c.failAt(n.Pos, "%q is a container; name it with its host: %s/%s", n.Text, x.Host.Name, x.Name)
+			return
+		}
+		known = append(known, x.Host.Name+"/"+x.Name)
+	}
+	known = append(known, c.hostNameList()...)
+	for _, s := range c.spec.Services {
+		known = append(known, s.Name+".1")
+	}
+	c.failAt(n.Pos, "node %q is not defined%s", clip(n.Text), c.near(n.Text, known))
+}

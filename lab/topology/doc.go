@@ -1,0 +1,30 @@
+// Package topology reads topology files: one YAML document that describes the
+// cabling, the Docker engines, the networks, services and containers of a lab,
+// and the steps that show what it does.
+//
+// Parse turns the text into a Spec of plain typed values, in the order in
+// which they are written (Docker gives out addresses in that order), with all
+// defaults filled in. It checks the whole file before anything runs and
+// reports every mistake at once, each with file:line:column and, where a
+// similar name exists, a suggestion. A Spec holds no running thing and may be
+// read from several goroutines.
+//
+// # Defaults
+//
+//   - name: the file's base name without its extension; seed: 1; compat: guide
+//   - networks: driver bridge; host: for bridge and macvlan networks the hosts
+//     whose containers use the network, or every engine host if none does
+//   - services: replicas 1, mode replicated, endpoint_mode vip
+//   - ports: protocol tcp, mode ingress; published 0 lets the engine choose
+//   - containers: networks [bridge], the default bridge
+//   - switches: stp off, every port in VLAN 1
+//   - links: no delay, no loss, no rate limit, MTU 1500
+//   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
+//     retry 250ms when within is given
+//   - lb_spread: requests 10, backends 2
+//
+// # Limits
+//
+// A file is at most 1 MiB, nests at most 64 levels, and has at most 200,000
+// values after aliases are followed and 4096 entries in one list or mapping.
+package topology

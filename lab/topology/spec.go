@@ -1,0 +1,267 @@
+package topology
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Compat names the era of Docker that a lab imitates.
+type Compat string
+
+// The eras: the guide's (1.12 to 17.03), which is the default, and today's.
+const (
+	CompatGuide  Compat = "guide"
+	CompatModern Compat = "modern"
+)
+
+// Spec is a whole topology file, checked and with defaults filled in.
+type Spec struct {
+	Pos         Pos // where the document starts
+	Name        string
+	Description string
+	Guide       string // title of the guide's chapter that it shows; may be empty
+	Compat      Compat
+	Seed        uint64 // start of every pseudo-random choice
+	Fabric      Fabric
+	Swarm       *Swarm // nil: the engines form no cluster
+	Networks    []Network
+	Services    []Service
+	Containers  []Container
+	Steps       []Step
+}
+
+// Ref is a name that the file mentions, with the place of the mention.
+type Ref struct {
+	Pos  Pos
+	Name string
+}
+
+// Setting is one key and value of an ordered map, such as an environment
+// variable, a label or a driver option.
+type Setting struct {
+	Pos   Pos
+	Name  string
+	Value string
+}
+
+// HostName is a name and its addresses, for extra_hosts and the internet.
+type HostName struct {
+	Pos   Pos
+	Name  string
+	Addrs []netip.Addr // at least one
+}
+
+// Fabric is the physical network: what one would cable.
+type Fabric struct {
+	Pos      Pos
+	Switches []Switch
+	Routers  []Router
+	Hosts    []Host
+	Links    []Link
+	Internet *Internet // nil: nothing outside the lab has a name
+}
+
+// Switch is a learning Ethernet switch.
+type Switch struct {
+	Pos   Pos
+	Name  string
+	STP   bool       // speak the spanning tree protocol
+	VLANs []PortVLAN // ports that are not plain members of VLAN 1
+}
+
+// PortVLAN says which VLANs the port towards Peer carries.
+type PortVLAN struct {
+	Pos    Pos
+	Peer   string   // node at the other end of the cable
+	Access uint16   // untagged frames belong to it; 0: untagged frames are not carried
+	Trunk  []uint16 // carried with a tag
+}
+
+// Attachment is one interface of a router or host: eth0 is the first, eth1
+// the second, and so on.
+type Attachment struct {
+	Pos  Pos
+	To   string       // switch, router or host at the other end
+	Addr netip.Prefix // address and prefix length; zero: no address
+
+	addrPos Pos
+}
+
+// Route is a static route.
+type Route struct {
+	Pos Pos
+	To  netip.Prefix
+	Via netip.Addr
+}
+
+// Router forwards between its links and runs no engine.
+type Router struct {
+	Pos    Pos
+	Name   string
+	Links  []Attachment
+	Routes []Route
+}
+
+// EngineDocker is the one engine that a host can run.
+const EngineDocker = "docker"
+
+// Host is a machine.
+type Host struct {
+	Pos        Pos
+	Name       string
+	Links      []Attachment
+	Engine     string       // EngineDocker, or empty for a machine without containers
+	Gateway    netip.Addr   // default route; zero: none
+	Routes     []Route      // further static routes
+	DNS        []netip.Addr // name servers; empty: the lab's own, which knows all hosts and the internet's names
+	ExtraHosts []HostName   // further lines of /etc/hosts
+
+	gatewayPos Pos
+}
+
+// Link says how a cable behaves. Between two switches it also makes the cable;
+// elsewhere the cable exists because a host or router names its other end.
+type Link struct {
+	Pos     Pos
+	Between [2]Ref
+	MTU     int        // 1500 unless given
+	Forward Impairment // from Between[0] to Between[1]
+	Reverse Impairment // from Between[1] to Between[0]
+}
+
+// Impairment is what one direction of a cable does to frames. The zero value
+// is a perfect cable.
+type Impairment struct {
+	Delay     time.Duration
+	Jitter    time.Duration
+	Loss      float64 // each share is 0 to 1
+	Duplicate float64
+	Reorder   float64
+	Corrupt   float64
+	Rate      uint64 // bits per second; 0: no limit
+	Down      bool
+}
+
+// Internet is the world beyond the lab.
+type Internet struct {
+	Pos   Pos
+	Names []HostName
+}
+
+// Swarm is a cluster of engines. The first manager initialises it.
+type Swarm struct {
+	Pos      Pos
+	Managers []Ref
+	Workers  []Ref
+}
+
+// Driver is the name of a Docker network driver.
+type Driver string
+
+// The drivers that a network may name.
+const (
+	DriverBridge  Driver = "bridge"
+	DriverOverlay Driver = "overlay"
+	DriverMacvlan Driver = "macvlan"
+	DriverHost    Driver = "host"
+	DriverNull    Driver = "null"
+)
+
+// Local tells whether networks of this driver belong to single hosts.
+func (d Driver) Local() bool { return d != DriverOverlay }
+
+// Network is a Docker network.
+type Network struct {
+	Pos        Pos
+	Name       string
+	Driver     Driver
+	Subnet     netip.Prefix // zero: the next default pool
+	Gateway    netip.Addr   // zero: the first usable address
+	IPRange    netip.Prefix // zero: the whole subnet
+	Internal   bool
+	Attachable bool
+	Options    []Setting
+	Labels     []Setting
+	Hosts      []Ref // where a local network is created; empty for an overlay
+
+	subnetPos, gatewayPos, ipRangePos Pos
+}
+
+// Port is a published port.
+type Port struct {
+	Pos       Pos
+	HostIP    netip.Addr // zero: every address
+	Published uint16     // 0: the engine chooses
+	Target    uint16
+	Protocol  string // tcp or udp
+	Mode      string // ingress or host; means something for services only
+}
+
+// Service modes and endpoint modes.
+const (
+	ModeReplicated = "replicated"
+	ModeGlobal     = "global"
+	EndpointVIP    = "vip"
+	EndpointDNSRR  = "dnsrr"
+	PublishIngress = "ingress"
+	PublishHost    = "host"
+)
+
+// Service is a Swarm service.
+type Service struct {
+	Pos          Pos
+	Name         string
+	Image        string
+	Networks     []Ref
+	Ports        []Port
+	Environment  []Setting
+	Mode         string
+	Replicas     int // of a replicated service
+	EndpointMode string
+	Constraints  []Constraint
+	Command      []string
+	Hostname     string
+	Labels       []Setting
+}
+
+// Constraint limits the nodes a service may run on: "node.role==worker".
+type Constraint struct {
+	Pos   Pos
+	Key   string // node.role, node.hostname, node.labels.zone ...
+	Not   bool   // != instead of ==
+	Value string
+}
+
+// String returns the constraint as docker service create takes it.
+func (c Constraint) String() string {
+	if c.Not {
+		return c.Key + "!=" + c.Value
+	}
+	return c.Key + "==" + c.Value
+}
+
+// Container is what docker run starts on one host.
+type Container struct {
+	Pos         Pos
+	Name        string
+	Host        Ref
+	Image       string
+	Command     []string
+	Networks    []Endpoint // at least one; joined in this order
+	Ports       []Port
+	Environment []Setting
+	Hostname    string
+	DNS         []netip.Addr
+	ExtraHosts  []HostName
+	Labels      []Setting
+}
+
+// Endpoint is a container's place on a network.
+type Endpoint struct {
+	Pos     Pos
+	Network string
+	IP      netip.Addr // zero: the network chooses
+	Aliases []string
+
+	ipPos Pos
+}
