@@ -1,0 +1,92 @@
+package fabric
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Direction is the way a frame passes an interface.
+type Direction uint8
+
+// The directions, as the interface's owner sees them.
+const (
+	In  Direction = iota // it was received
+	Out                  // it is being sent
+)
+
+// String returns "in" or "out".
+func (d Direction) String() string {
+	if d == Out {
+		return "out"
+	}
+	return "in"
+}
+
+// Tap looks at the frames that pass an interface.
+type Tap interface {
+	// Tap is called on the data path, from several goroutines at once. It must neither block nor change f, and must
+	// not keep it after it returned; a Clone it may keep.
+	Tap(dir Direction, f *Frame)
+}
+
+// TapFunc makes a function a Tap.
+type TapFunc func(dir Direction, f *Frame)
+
+// Tap calls t.
+func (t TapFunc) Tap(dir Direction, f *Frame) { t(dir, f) }
+
+// Taps are the taps of one interface. The zero value has none and costs one atomic load per batch. All methods may be
+// called at once from several goroutines.
+type Taps struct {
+	list atomic.Pointer[[]*Tap] // never changed, only replaced
+	mu   sync.Mutex             // for those who replace list
+}
+
+// Add adds a tap, which sees every frame from now on until remove is called. A call that is under way may still end
+// after remove has returned.
+func (t *Taps) Add(tap Tap) (remove func()) {
+	entry := &tap
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.storeLocked(append(slices.Clip(t.all()), entry))
+	return func() { t.remove(entry) }
+}
+
+func (t *Taps) remove(entry *Tap) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.all(), entry); i >= 0 {
+		t.storeLocked(slices.Delete(slices.Clone(t.all()), i, i+1))
+	}
+}
+
+func (t *Taps) all() []*Tap {
+	if l := t.list.Load(); l != nil {
+		return *l
+	}
+	return nil
+}
+
+func (t *Taps) storeLocked(l []*Tap) {
+	if len(l) == 0 {
+		t.list.Store(nil)
+		return
+	}
+	t.list.Store(&l)
+}
+
+// See shows a batch to all taps. The frames stay the caller's.
+func (t *Taps) See(dir Direction, batch []*Frame) {
+	if l := t.list.Load(); l != nil {
+		show(*l, dir, batch)
+	}
+}
+
+func show(taps []*Tap, dir Direction, batch []*Frame) {
+	for _, tap := range taps {
+		for _, f := range batch {
+			(*tap).Tap(dir, f)
+		}
+	}
+}
