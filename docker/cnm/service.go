@@ -1,0 +1,216 @@
+package cnm
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/netsim-lab/netsim/lb"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// firstMark is the firewall mark of the first service of a host (S2).
+const firstMark = 256
+
+// markCounter counts marks up, one for each service and network.
+type markCounter struct{ given atomic.Uint32 }
+
+func (m *markCounter) next() uint32 { return firstMark - 1 + m.given.Add(1) }
+
+// balancedPool is a service on one network as this host balances it: its virtual address and who stands behind that.
+type balancedPool struct {
+	vip      netip.Addr
+	mark     uint32
+	ports    []PortConfig // published through the routing mesh
+	backends []backend    // in the order in which they came
+}
+
+type backend struct {
+	key string
+	ip  netip.Addr
+}
+
+// balanced is an endpoint of this host with what is set up for services in its sandbox. Guarded by overlay.mu.
+type balanced struct {
+	ep    *Endpoint
+	ns    *netns.Namespace
+	pools map[*balancedPool]bool // that are set up
+	own   []rule                 // rules that are not of one service
+	snat  bool                   // the one that all services share is among them
+	vip   netip.Addr             // the address that is an alias of the interface (S8)
+	mesh  *ingress               // of the sandbox of the routing mesh; nil: another
+}
+
+// balances tells whether the sandbox balances: on the network ingress only that of the routing mesh does.
+func (b *balanced) balances() bool { return !b.ep.network.cfg.Ingress || b.mesh != nil }
+
+// serviceDriver implements serviceBinder: it sets up the load balancing in the sandboxes and tells the other hosts of them.
+type serviceDriver struct{ c *Controller }
+
+// bind implements serviceBinder.
+func (d serviceDriver) bind(ep *Endpoint, s *Sandbox) error {
+	o, ok := ep.network.state().(*overlay)
+	if !ok {
+		return nil
+	}
+	b := &balanced{ep: ep, ns: s.cfg.NS, pools: make(map[*balancedPool]bool)}
+	if in := o.d.mesh.Load(); in != nil && in.sandbox == s {
+		b.mesh = in
+	}
+	if err := o.admit(b); err != nil {
+		o.dismiss(ep)
+		return fmt.Errorf("services of %s on network %s: %w", s.cfg.Name, ep.network.name, err)
+	}
+	d.publish(ep, s, false)
+	return nil
+}
+
+func (d serviceDriver) publish(ep *Endpoint, s *Sandbox, disabled bool) {
+	dir := d.c.Directory()
+	if dir == nil {
+		return
+	}
+	r := Record{
+		Key: ep.id, Node: d.c.cfg.Name, VTEP: d.c.VTEP(), IP: ep.ip, MAC: ep.mac, Service: ep.cfg.Service, Disabled: disabled,
+	}
+	if ep.named() {
+		names := ep.Names()
+		r.Name, r.Aliases = names[0], names[1:]
+	}
+	dir.Publish(ep.network.id, r)
+}
+
+// unbind implements serviceBinder.
+func (d serviceDriver) unbind(ep *Endpoint, _ *Sandbox) {
+	o, ok := ep.network.state().(*overlay)
+	if !ok {
+		return
+	}
+	if dir := d.c.Directory(); dir != nil {
+		dir.Withdraw(ep.network.id, ep.id)
+	}
+	o.dismiss(ep)
+}
+
+// SetServing takes the container, if it is a task, into the load balancing and the names of its service, as it is after
+// Join, or out of them. Connections that it has go on.
+func (s *Sandbox) SetServing(on bool) {
+	s.opMu.Lock()
+	defer s.opMu.Unlock()
+	for _, ep := range s.Endpoints() {
+		if ep.cfg.Service != nil && ep.network.cfg.Driver == DriverOverlay {
+			serviceDriver{s.c}.publish(ep, s, !on)
+		}
+	}
+}
+
+// admit sets up an endpoint for the services of its network.
+func (o *overlay) admit(b *balanced) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.local[b.ep.id] = b
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	if !b.balances() {
+		return nil
+	}
+	var errs []error
+	for _, p := range o.pools() {
+		errs = append(errs, b.add(p))
+	}
+	return errors.Join(errs...)
+}
+
+// dismiss undoes admit.
+func (o *overlay) dismiss(ep *Endpoint) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.local[ep.id]
+	if b == nil {
+		return
+	}
+	delete(o.local, ep.id)
+	for p := range b.pools {
+		o.warn("unbind", b.remove(p))
+	}
+	o.warn("unbind", b.clear())
+}
+
+// pools returns the services that are balanced by mark.
+func (o *overlay) pools() []*balancedPool {
+	var all []*balancedPool
+	for _, p := range o.services {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *balancedPool) int { return int(a.mark) - int(b.mark) })
+	return all
+}
+
+func (o *overlay) warn(what string, err error) {
+	if err != nil {
+		o.d.c.log.Warn("load balancing", "host", o.d.c.cfg.Name, "network", o.n.name, "what", what, "err", err)
+	}
+}
+
+// balance makes the endpoint of a record stand behind its service as r says, instead of as old did. The caller holds mu.
+func (o *overlay) balance(old, r Record) {
+	was, is := backs(old), backs(r)
+	if was && is && old.Service.ServiceID == r.Service.ServiceID && old.IP == r.IP {
+		return
+	}
+	if was {
+		o.removeBackend(old)
+	}
+	if is {
+		o.addBackend(r)
+	}
+}
+
+// backs tells whether the endpoint of a record stands behind a virtual address.
+func backs(r Record) bool {
+	return r.Key != "" && !r.Disabled && r.Service != nil && r.Service.VIP.IsValid() && r.IP.IsValid()
+}
+
+func (o *overlay) addBackend(r Record) {
+	p := o.services[r.Service.ServiceID]
+	if p == nil {
+		p = &balancedPool{vip: r.Service.VIP, mark: o.d.marks.next(), ports: r.Service.IngressPorts}
+		o.services[r.Service.ServiceID] = p
+	}
+	b := backend{r.Key, r.IP.Addr()}
+	p.backends = append(p.backends, b)
+	for _, l := range o.local {
+		switch {
+		case !l.balances():
+		case l.pools[p]:
+			o.warn("add backend", l.ns.IPVS().AddDestination(lb.Mark(p.mark), netip.AddrPortFrom(b.ip, 0), 1))
+		default:
+			o.warn("add service", l.add(p))
+		}
+	}
+}
+
+// removeBackend takes an endpoint out. With the last one all that the service had goes (S5).
+func (o *overlay) removeBackend(r Record) {
+	p := o.services[r.Service.ServiceID]
+	if p == nil {
+		return
+	}
+	p.backends = slices.DeleteFunc(p.backends, func(b backend) bool { return b.key == r.Key })
+	last := len(p.backends) == 0
+	if last {
+		delete(o.services, r.Service.ServiceID)
+	}
+	for _, l := range o.local {
+		switch {
+		case !l.pools[p]:
+		case last:
+			o.warn("remove service", l.remove(p))
+		default:
+			o.warn("remove backend", l.ns.IPVS().DelDestination(lb.Mark(p.mark), netip.AddrPortFrom(r.IP.Addr(), 0)))
+		}
+	}
+}
