@@ -1,0 +1,308 @@
+package netns
+
+import (
+	"net/netip"
+
+	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/fabric/wire"
+	"github.com/netsim-lab/netsim/nat"
+)
+
+// pass is one packet's way through a namespace: the packet, the tables it is held against, and where it leaves by.
+type pass struct {
+	nat.Packet
+	c   *config
+	in  *Interface // nil: a packet of the namespace's own
+	at  int64
+	out *emitter
+}
+
+// input takes a batch that arrived on i, Ethernet headers first.
+func (ns *Namespace) input(i *Interface, batch []*fabric.Frame) {
+	c := ns.conf.Load()
+	if c.closed {
+		for _, f := range batch {
+			i.Drop(f, fabric.DropClosed, i.place)
+		}
+		return
+	}
+	out := ns.newEmitter()
+	at := unixNano()
+	for _, f := range batch {
+		ns.inputFrame(i, f, c, at, out)
+	}
+	out.release()
+}
+
+func (ns *Namespace) inputFrame(i *Interface, f *fabric.Frame, c *config, at int64, out *emitter) {
+	if f.L3() == nil {
+		if reason := f.ParseEthernet(); reason != 0 {
+			i.Drop(f, reason, i.place)
+			return
+		}
+		if h := f.IPv4(); h != nil && !h.Valid() {
+			i.Drop(f, fabric.DropChecksum, i.place)
+			return
+		}
+	}
+	e := f.Eth()
+	if dst := e.Dst(); dst != i.mac && !dst.IsMulticast() {
+		i.Drop(f, fabric.DropNotForUs, i.place)
+		return
+	}
+	if e.Tagged() {
+		i.Drop(f, fabric.DropVLAN, i.place)
+		return
+	}
+	switch {
+	case f.EtherType == wire.TypeARP:
+		ns.inputARP(i, f)
+	case f.IPv4() != nil:
+		broadcast := e.Dst().IsMulticast()
+		f.TrimFront(wire.EthernetLen)
+		p := out.begin()
+		p.Frame, p.In, p.c, p.in, p.at, p.out = f, i.name, c, i, at, out
+		ns.inputIP(p, broadcast)
+		out.end(p)
+	default:
+		i.Drop(f, fabric.DropUnknownProto, i.place)
+	}
+}
+
+// inputIP takes a packet whose IP header begins the linear part; broadcast tells that it came to more than one.
+func (ns *Namespace) inputIP(p *pass, broadcast bool) {
+	h := p.Frame.IPv4()
+	if ns.martian(p, h.Src(), h.Dst()) {
+		ns.drop(p, fabric.DropMartian)
+		return
+	}
+	if h.IsFragment() && (ns.filter.Load() != nil || ns.deliverable(p.c, h.Dst())) {
+		if p.Frame = ns.reasm.add(p.Frame, p.at, &ns.Counters, p.in.place); p.Frame == nil {
+			return
+		}
+	}
+	if !ns.hook(nat.Prerouting, p) {
+		return
+	}
+	dst := p.Frame.IPv4().Dst()
+	switch {
+	case dst.IsLoopback() && !p.in.routesLocalnet():
+		ns.drop(p, fabric.DropMartian)
+	case ns.deliverable(p.c, dst):
+		ns.inputLocal(p)
+	case broadcast:
+		ns.drop(p, fabric.DropNotForUs)
+	default:
+		ns.forwardIP(p)
+	}
+}
+
+// martian tells whether a packet cannot have come in by the interface that it came in by (RFC 1812 section 5.3.7): it
+// claims to be from one of the namespace's own addresses, or has an address of 127.0.0.0/8.
+func (ns *Namespace) martian(p *pass, src, dst netip.Addr) bool {
+	if src.IsMulticast() || src == limitedBroadcast {
+		return true
+	}
+	if p.in.kind == KindLoopback {
+		return false
+	}
+	return src.IsLoopback() || dst.IsLoopback() && !p.in.routesLocalnet() || p.c.local[src] != nil
+}
+
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// deliverable tells whether a packet to dst is for the namespace itself.
+func (ns *Namespace) deliverable(c *config, dst netip.Addr) bool {
+	if _, ok := c.local[dst]; ok {
+		return true
+	}
+	if _, ok := c.bcast[dst]; ok {
+		return true
+	}
+	return dst.IsLoopback() || dst == limitedBroadcast || dst.IsMulticast()
+}
+
+// hook runs one netfilter hook. False: the packet went no further.
+func (ns *Namespace) hook(h nat.Hook, p *pass) bool {
+	nf := ns.filter.Load()
+	return nf == nil || !nf.Enabled() || ns.obey(p, nf.Run(h, &p.Packet, p.at))
+}
+
+// early runs what a hook does before the balancer, late what it does after.
+func (ns *Namespace) early(h nat.Hook, p *pass) bool {
+	nf := ns.filter.Load()
+	return nf == nil || !nf.Enabled() || ns.obey(p, nf.Early(h, &p.Packet, p.at))
+}
+
+func (ns *Namespace) late(h nat.Hook, p *pass) bool {
+	nf := ns.filter.Load()
+	return nf == nil || !nf.Enabled() || ns.obey(p, nf.Late(h, &p.Packet, p.at))
+}
+
+// obey does what a hook decided. False: the packet went no further.
+func (ns *Namespace) obey(p *pass, v nat.Verdict) bool {
+	switch v.Action {
+	case nat.Accept:
+		return true
+	case nat.RejectIt:
+		ns.reject(p, v)
+	default:
+		ns.drop(p, v.Reason)
+	}
+	return false
+}
+
+// drop ends a packet and counts it where it came in.
+func (ns *Namespace) drop(p *pass, reason fabric.DropReason) {
+	if p.in != nil {
+		p.in.Drop(p.Frame, reason, p.in.place)
+		return
+	}
+	ns.Drop(p.Frame, reason, ns.cfg.Name)
+}
+
+// forwardIP sends a packet on that is for another.
+func (ns *Namespace) forwardIP(p *pass) {
+	if !ns.forward.Load() {
+		ns.drop(p, fabric.DropNoForwarding)
+		return
+	}
+	h := p.Frame.IPv4()
+	if h.TTL() <= 1 {
+		ns.sendError(p, wire.ICMPTimeExceeded, 0, 0)
+		ns.drop(p, fabric.DropTTL)
+		return
+	}
+	r, ok := p.c.fib.Lookup(h.Dst())
+	if !ok {
+		ns.sendError(p, wire.ICMPUnreachable, wire.CodeNetUnreachable, 0)
+		ns.drop(p, fabric.DropNoRoute)
+		return
+	}
+	if mtu := r.mtu(); p.Frame.PacketLen() > mtu && h.DF() { // L14
+		ns.traceMTU(p, r)
+		ns.sendError(p, wire.ICMPUnreachable, wire.CodeFragNeeded, uint32(mtu))
+		ns.drop(p, fabric.DropMTU)
+		return
+	}
+	h.DecTTL()
+	p.Out = r.Dev.name
+	if !ns.hook(nat.Forward, p) {
+		return
+	}
+	if b := ns.balancer.Load(); b != nil && b.Reply(p.Frame, p.at) {
+		p.IPVS = true
+	}
+	ns.postroute(p, r)
+}
+
+func (ns *Namespace) traceMTU(p *pass, r *Route) {
+	if t := p.Frame.Trace; t != nil {
+		t.Add(fabric.Event{Kind: fabric.EventMTU, Place: r.Dev.place, Reason: fabric.DropMTU})
+	}
+}
+
+// mtu returns the largest packet that the route takes.
+func (r *Route) mtu() int {
+	if r.MTU > 0 {
+		return r.MTU
+	}
+	return r.Dev.MTU()
+}
+
+// postroute sends a packet out by its route.
+func (ns *Namespace) postroute(p *pass, r *Route) {
+	p.Out = r.Dev.name
+	if !ns.hook(nat.Postrouting, p) {
+		return
+	}
+	f := p.Frame
+	if f.IPv4().Src().IsLoopback() {
+		ns.drop(p, fabric.DropMartian) // nobody could answer it
+		return
+	}
+	if f.Trace != nil {
+		f.Trace.Add(fabric.Event{Kind: fabric.EventRoute, Place: ns.cfg.Name, After: r.String()})
+	}
+	dst := f.IPv4().Dst()
+	if f.PacketLen() > r.mtu() {
+		ns.tooLarge(p, r, dst)
+		return
+	}
+	ns.neighbourOut(f, r, dst, p.out)
+}
+
+// tooLarge cuts a packet that is larger than its route takes, or tells the sender who forbade it.
+func (ns *Namespace) tooLarge(p *pass, r *Route, dst netip.Addr) {
+	f := p.Frame
+	if f.IPv4().DF() {
+		ns.traceMTU(p, r)
+		ns.unreachable(p, wire.CodeFragNeeded, uint32(r.mtu()))
+		r.Dev.Drop(f, fabric.DropMTU, r.Dev.place)
+		return
+	}
+	for _, part := range f.Split(nil) {
+		ns.fragment(part, r, dst, p.out)
+	}
+}
+
+// neighbourOut hands a packet to its next hop.
+func (ns *Namespace) neighbourOut(f *fabric.Frame, r *Route, dst netip.Addr, out *emitter) {
+	switch {
+	case r.Via.IsValid():
+		r.Dev.resolve(f, r.Via, out)
+	case dst == limitedBroadcast || r.Dev.isBroadcast(dst):
+		r.Dev.emit(f, wire.Broadcast, out)
+	case dst.IsMulticast():
+		a := dst.As4()
+		r.Dev.emit(f, wire.MAC{0x01, 0x00, 0x5e, a[1] & 0x7f, a[2], a[3]}, out)
+	default:
+		r.Dev.resolve(f, dst, out)
+	}
+}
+
+func (i *Interface) isBroadcast(dst netip.Addr) bool { return i.ns.conf.Load().bcast[dst] == i }
+
+// inputLocal hands a packet to the namespace itself, unless the balancer sends it on.
+func (ns *Namespace) inputLocal(p *pass) {
+	if !ns.early(nat.Input, p) {
+		return
+	}
+	if b := ns.balancer.Load(); b != nil && b.Enabled() && !p.IPVS { // by lo a packet comes in that was balanced as it left
+		if b.Reply(p.Frame, p.at) {
+			p.IPVS = true
+		} else if ns.direct(p) {
+			return
+		}
+	}
+	if !ns.late(nat.Input, p) {
+		return
+	}
+	f := p.Frame
+	if f.Trace != nil {
+		f.Trace.Add(fabric.Event{Kind: fabric.EventDeliver, Place: ns.cfg.Name})
+	}
+	if f.Checksum == fabric.ChecksumComplete && !f.ChecksumValid() {
+		ns.drop(p, fabric.DropChecksum)
+		return
+	}
+	ns.copyToRaw(p.c, f)
+	switch f.IPv4().Proto() {
+	case wire.ProtoICMP:
+		ns.inputICMP(p)
+	case wire.ProtoTCP:
+		p.out.deliver(f)
+	case wire.ProtoUDP:
+		if t := p.c.tunnels[f.Dst().Port()]; t != nil {
+			t.receive(f)
+			return
+		}
+		p.out.deliver(f)
+	default:
+		ns.sendError(p, wire.ICMPUnreachable, codeProtoUnreachable, 0)
+		ns.drop(p, fabric.DropUnknownProto)
+	}
+}
+
+// codeProtoUnreachable is the code for a protocol that the host does not speak (RFC 792).
+const codeProtoUnreachable = 2
