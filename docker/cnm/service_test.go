@@ -262,10 +262,10 @@ func TestHostMode(t *testing.T) {
 	l := newSwarmLab(t, 2)
 	l.network("overnet")
 	l.service(swarm.ServiceSpec{Name: "web", Networks: overlays("overnet"), Ports: []swarm.PortSpec{{Published: 8080, Target: 80, Host: true}}})
-	if got := l.ask(l.client, "192.168.1.2:8080"); got != "web.1 192.168.1.10" {
+	if got := l.ask(l.client, "192.168.1.3:8080"); got != "web.1 192.168.1.10" {
 		t.Errorf("GET = %q; want web.1 to see the client", got)
 	}
-	if _, err := l.client.Dial(l.ctx, "tcp", "192.168.1.3:8080"); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := l.client.Dial(l.ctx, "tcp", "192.168.1.2:8080"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("Dial the other node = %v; want connection refused", err)
 	}
 }
