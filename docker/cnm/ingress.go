@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -152,8 +153,11 @@ func (in *ingress) close(ports []PortConfig) error {
 		o := in.opened[i]
 		in.opened = slices.Delete(in.opened, i, i+1)
 		errs = append(errs, deleteRules(in.c.cfg.Host.Netfilter(), o.rules))
-		if o.holder != nil {
-			errs = append(errs, o.holder.Close())
+		if o.holder == nil {
+			continue
+		}
+		if err := o.holder.Close(); !errors.Is(err, net.ErrClosed) { // the host may have ended before
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
