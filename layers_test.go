@@ -1,0 +1,161 @@
+package netsim_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/netsim-lab/netsim"
+
+// floors lists the packages from the top down. A package may import those on floors below its own, and those beside it
+// that it names.
+var floors = [][]string{
+	{"cmd/netsim"},
+	{"lab"},
+	{"lab/bench", "lab/topology", "lab/explain", "lab/web"},
+	{"docker/swarm", "docker/api"},
+	{"docker/engine"},
+	{"docker/cnm"},
+	{"docker/image", "docker/shell", "docker/ipam"},
+	{"netns"},
+	{"l2switch", "vxlan", "nat", "lb", "dns"},
+	{"fabric"},
+	{"fabric/wire"},
+	{"topologies"},
+}
+
+// beside are imports within a floor.
+var beside = map[string][]string{
+	"docker/shell": {"docker/image"},
+	"lab/bench":    {"lab/topology"},
+}
+
+// homes says which packages may import an outside module, and which parts of it.
+var homes = []struct {
+	prefix string
+	homes  []string
+}{
+	{"gvisor.dev/gvisor/pkg/buffer", []string{"fabric", "netns", "vxlan"}},
+	{"gvisor.dev/gvisor", []string{"netns"}},
+	{"github.com/songgao/water", []string{"fabric"}},
+	{"github.com/google/gopacket", []string{"fabric", "docker/shell"}},
+	{"github.com/miekg/dns", []string{"dns"}},
+	{"github.com/spf13/cobra", []string{"cmd/netsim"}},
+	{"gopkg.in/yaml.v3", []string{"lab/topology"}},
+	{"mvdan.cc/sh", []string{"docker/shell"}},
+	{"github.com/alicebob/miniredis", []string{"docker/image"}},
+}
+
+// anywhere are outside modules that any package may import.
+var anywhere = []string{"golang.org/x/"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// floorOf returns how far down a package is. Test helpers (fabric/fabrictest) stand on the floor of their parent, and
+// the parts of a package (docker/image/demo) on that of the whole.
+func floorOf(p string) int {
+	for dir := p; dir != "." && dir != "/"; dir = path.Dir(dir) {
+		for n, floor := range floors {
+			for _, name := range floor {
+				if name == dir {
+					return n
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// allowed tells whether from may import to, both within the module.
+func allowed(from, to string) bool {
+	if strings.HasPrefix(from, to+"/") || strings.HasPrefix(to, from+"/") {
+		return floorOf(from) <= floorOf(to)
+	}
+	if floorOf(from) < floorOf(to) {
+		return true
+	}
+	for _, b := range beside[from] {
+		if b == to {
+			return true
+		}
+	}
+	return false
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if from == "" {
+			continue
+		}
+		if floorOf(from) < 0 {
+			t.Errorf("package %s stands on no floor: add it to floors", from)
+			continue
+		}
+		for _, i := range p.Imports {
+			if to, ok := strings.CutPrefix(i, module+"/"); ok && !allowed(from, to) {
+				t.Errorf("%s imports %s, which is not below it", from, to)
+			}
+		}
+	}
+}
+
+func TestOutsideModulesHaveHomes(t *testing.T) {
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, i := range p.Imports {
+			if !strings.Contains(strings.Split(i, "/")[0], ".") || strings.HasPrefix(i, module) {
+				continue
+			}
+			if !atHome(from, i) {
+				t.Errorf("%s imports %s, whose home is elsewhere", from, i)
+			}
+		}
+	}
+}
+
+func atHome(from, outside string) bool {
+	for _, a := range anywhere {
+		if strings.HasPrefix(outside, a) {
+			return true
+		}
+	}
+	for _, h := range homes {
+		if outside != h.prefix && !strings.HasPrefix(outside, h.prefix+"/") {
+			continue
+		}
+		for _, home := range h.homes {
+			if from == home || strings.HasPrefix(from, home+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	return false
+}
