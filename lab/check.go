@@ -1,0 +1,99 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+// checker collects what a topology asks for and a lab cannot do.
+type checker struct{ errs topology.Errors }
+
+func (c *checker) fail(at topology.Pos, format string, args ...any) {
+	c.errs = append(c.errs, topology.Error{Pos: at, Msg: fmt.Sprintf(format, args...)})
+}
+
+// check returns topology.Errors with everything in spec that a lab cannot do.
+func check(spec *topology.Spec) error {
+	c := new(checker)
+	for _, s := range spec.Fabric.Switches {
+		if s.STP {
+			c.fail(s.Pos, "switch %q asks for the spanning tree protocol, which no switch speaks; leave stp out and cable without loops", s.Name)
+		}
+	}
+	for i := range spec.Fabric.Links {
+		c.link(&spec.Fabric.Links[i])
+	}
+	for i := range spec.Networks {
+		c.network(&spec.Networks[i])
+	}
+	for i := range spec.Steps {
+		c.expect(&spec.Steps[i])
+	}
+	if len(c.errs) == 0 {
+		return nil
+	}
+	return c.errs
+}
+
+// link refuses what a cable cannot do.
+func (c *checker) link(l *topology.Link) {
+	if asked := impairments(l.Forward, l.Reverse); len(asked) > 0 {
+		c.fail(l.Pos, "links cannot have %s; they can be down and have an mtu", strings.Join(asked, ", "))
+	}
+	if l.Forward.Down != l.Reverse.Down {
+		c.fail(l.Pos, "a link cannot be down in one direction only; write down: true for both")
+	}
+}
+
+// impairments names what is not zero in either direction, but for down.
+func impairments(both ...topology.Impairment) []string {
+	var names []string
+	add := func(is bool, name string) {
+		if is && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, i := range both {
+		add(i.Delay != 0, "delay")
+		add(i.Jitter != 0, "jitter")
+		add(i.Loss != 0, "loss")
+		add(i.Duplicate != 0, "duplicate")
+		add(i.Reorder != 0, "reorder")
+		add(i.Corrupt != 0, "corrupt")
+		add(i.Rate != 0, "rate")
+	}
+	return names
+}
+
+func (c *checker) network(n *topology.Network) {
+	if n.Driver == topology.DriverMacvlan {
+		c.fail(n.Pos, "network %q has the driver macvlan, which the engines do not have; use bridge or overlay", n.Name)
+	}
+}
+
+// expect refuses what cannot be judged.
+func (c *checker) expect(s *topology.Step) {
+	e := &s.Expect
+	for _, p := range e.PathIncludes {
+		c.fail(p.Pos, "path_includes cannot be judged: the way of a command's packets is not recorded; use source_seen or dropped_because")
+	}
+	for _, d := range e.DroppedBecause {
+		if reasons := fabric.DropReasons(); !slices.Contains(reasons, d.Reason) {
+			c.fail(d.Pos, "dropped_because: no drop has the reason %q%s", d.Reason, near(d.Reason, reasons))
+		}
+	}
+	for _, src := range e.SourceSeen {
+		if src.At == nil {
+			c.fail(src.Pos, "source_seen: name the node that looks: {addr: %s, at: NODE}", src.Addr)
+		}
+	}
+	for _, sp := range e.LBSpread {
+		if sp.To.Proto != "tcp" {
+			c.fail(sp.Pos, "lb_spread counts TCP connections; write to: %s:PORT", sp.To.Host)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Package lab runs what a topology describes: the cabling, the hosts and their Docker engines, the networks, services
+// and containers, all in one process and without privileges. It plays the steps of a topology and judges what they
+// show, serves a control socket through which other processes reach a running lab, and gives Go tests the same nodes
+// to dial from, listen on, ping and capture.
+//
+// New takes a topology and starts nothing; Run brings the lab up, closes Ready, and returns when its context has ended
+// and every goroutine, socket and file of the lab is gone. Start and Stop do both for callers that have other things
+// to do in between.
+//
+// # Nodes
+//
+// Hosts and routers are called as the topology calls them, containers HOST/NAME and tasks SERVICE.SLOT. Lookup also
+// takes a container's bare name where only one has it, the beginning of its id, and HOST/SERVICE.SLOT.
+//
+// # The name server
+//
+// Besides what the topology describes there is one node, "dns": the infrastructure's name server. On every segment
+// (a switch's subnet in which a host has its address) it has the highest address that is free, such as
+// 192.168.1.254, and hosts ask the one in the subnet of their eth0. It knows the names of hosts and routers, and those
+// of the internet. It is the internet, too: the addresses of the internet's names are its own and answer to ping, and
+// where a topology has an internet, a host or router without a default route gets one to it.
+package lab

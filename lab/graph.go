@@ -1,0 +1,195 @@
+package lab
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+// Graph formats.
+const (
+	GraphMermaid = "mermaid"
+	GraphDOT     = "dot"
+)
+
+// Graph draws a topology: its cables, and which networks its containers and services are on. The format is
+// GraphMermaid or GraphDOT.
+func Graph(spec *topology.Spec, format string) (string, error) {
+	d := &drawing{ids: map[string]string{}}
+	switch format {
+	case GraphMermaid:
+		d.style = mermaid{}
+	case GraphDOT:
+		d.style = dot{}
+	default:
+		return "", fmt.Errorf("draw lab %s: no format %q; there are %s and %s", spec.Name, format, GraphMermaid, GraphDOT)
+	}
+	d.b.WriteString(d.style.open(spec.Name))
+	d.fabric(spec)
+	d.docker(spec)
+	d.b.WriteString(d.style.close())
+	return d.b.String(), nil
+}
+
+// graphStyle writes the lines of one format.
+type graphStyle interface {
+	open(title string) string
+	node(id, shape, label string) string
+	edge(a, b, label string, dashed bool) string
+	close() string
+}
+
+// drawing is a graph in the making. Ids are short and made here: a name may hold what a format cannot take.
+type drawing struct {
+	style graphStyle
+	b     strings.Builder
+	ids   map[string]string
+}
+
+// node draws a node once; key is unique over all kinds.
+func (d *drawing) node(key, shape, label string) {
+	id := fmt.Sprintf("n%d", len(d.ids)+1)
+	d.ids[key] = id
+	d.b.WriteString(d.style.node(id, shape, label))
+}
+
+func (d *drawing) edge(a, b, label string, dashed bool) {
+	if d.ids[a] != "" && d.ids[b] != "" {
+		d.b.WriteString(d.style.edge(d.ids[a], d.ids[b], label, dashed))
+	}
+}
+
+func (d *drawing) fabric(spec *topology.Spec) {
+	f := &spec.Fabric
+	for _, s := range f.Switches {
+		d.node("node "+s.Name, "switch", s.Name)
+	}
+	for _, r := range f.Routers {
+		d.node("node "+r.Name, "router", r.Name)
+	}
+	for _, h := range f.Hosts {
+		label := h.Name
+		if h.Engine != "" {
+			label += "\nengine: " + h.Engine
+		}
+		d.node("node "+h.Name, "host", label)
+	}
+	for _, c := range f.Cables() {
+		d.edge("node "+c.A.Node, "node "+c.B.Node, cableLabel(c), c.Forward.Down && c.Reverse.Down)
+	}
+}
+
+func cableLabel(c topology.Cable) string {
+	var parts []string
+	for _, e := range []topology.End{c.A, c.B} {
+		if e.Addr.IsValid() {
+			parts = append(parts, e.Addr.String())
+		}
+	}
+	if c.Forward.Delay > 0 {
+		parts = append(parts, c.Forward.Delay.String())
+	}
+	if c.Forward.Loss > 0 {
+		parts = append(parts, fmt.Sprintf("loss %g%%", c.Forward.Loss*100))
+	}
+	if c.Forward.Down && c.Reverse.Down {
+		parts = append(parts, "down")
+	}
+	return strings.Join(parts, " - ")
+}
+
+func (d *drawing) docker(spec *topology.Spec) {
+	for _, n := range spec.Networks {
+		label := fmt.Sprintf("%s\n%s", n.Name, n.Driver)
+		if n.Subnet.IsValid() {
+			label += " " + n.Subnet.String()
+		}
+		d.node("network "+n.Name, "network", label)
+	}
+	for _, s := range spec.Services {
+		label := fmt.Sprintf("%s\n%s x%d", s.Name, s.Image, s.Replicas)
+		if s.Mode == topology.ModeGlobal {
+			label = fmt.Sprintf("%s\n%s on every node", s.Name, s.Image)
+		}
+		d.node("service "+s.Name, "guest", label+ports(s.Ports))
+		for _, n := range s.Networks {
+			d.edge("service "+s.Name, "network "+n.Name, "", false)
+		}
+	}
+	for _, c := range spec.Containers {
+		key := "container " + c.Host.Name + "/" + c.Name
+		d.node(key, "guest", fmt.Sprintf("%s\n%s", c.Name, c.Image)+ports(c.Ports))
+		d.edge("node "+c.Host.Name, key, "", true)
+		for _, e := range c.Networks {
+			d.edge(key, "network "+e.Network, "", false)
+		}
+	}
+}
+
+func ports(all []topology.Port) string {
+	var b strings.Builder
+	for _, p := range all {
+		fmt.Fprintf(&b, "\n%d -> %d/%s", p.Published, p.Target, p.Protocol)
+	}
+	return b.String()
+}
+
+type mermaid struct{}
+
+func (mermaid) open(title string) string { return "---\ntitle: " + title + "\n---\nflowchart TB\n" }
+func (mermaid) close() string            { return "" }
+
+func (mermaid) node(id, shape, label string) string {
+	brackets := map[string][2]string{"switch": {"[[", "]]"}, "router": {"{{", "}}"}, "network": {"([", "])"}, "guest": {"(", ")"}}
+	b, ok := brackets[shape]
+	if !ok {
+		b = [2]string{"[", "]"}
+	}
+	return fmt.Sprintf("  %s%s\"%s\"%s\n", id, b[0], mermaidText(label), b[1])
+}
+
+func (mermaid) edge(a, b, label string, dashed bool) string {
+	line := "---"
+	if dashed {
+		line = "-.-"
+	}
+	if label != "" {
+		line += "|\"" + mermaidText(label) + "\"|"
+	}
+	return fmt.Sprintf("  %s %s %s\n", a, line, b)
+}
+
+func mermaidText(s string) string {
+	return strings.NewReplacer("\n", "<br/>", `"`, "#quot;", "<", "&lt;", ">", "&gt;").Replace(s)
+}
+
+type dot struct{}
+
+func (dot) open(title string) string {
+	return fmt.Sprintf("graph %s {\n  node [fontname=\"sans-serif\"];\n", dotText(title))
+}
+func (dot) close() string { return "}\n" }
+
+func (dot) node(id, shape, label string) string {
+	shapes := map[string]string{"switch": "box3d", "router": "hexagon", "host": "box", "network": "ellipse", "guest": "component"}
+	return fmt.Sprintf("  %s [shape=%s, label=%s];\n", id, shapes[shape], dotText(label))
+}
+
+func (dot) edge(a, b, label string, dashed bool) string {
+	var attrs []string
+	if label != "" {
+		attrs = append(attrs, "label="+dotText(label))
+	}
+	if dashed {
+		attrs = append(attrs, "style=dashed")
+	}
+	if len(attrs) == 0 {
+		return fmt.Sprintf("  %s -- %s;\n", a, b)
+	}
+	return fmt.Sprintf("  %s -- %s [%s];\n", a, b, strings.Join(attrs, ", "))
+}
+
+func dotText(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}

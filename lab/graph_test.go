@@ -1,0 +1,67 @@
+package lab
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/netsim-lab/netsim/lab/topology"
+	"github.com/netsim-lab/netsim/topologies"
+)
+
+func TestGraph(t *testing.T) {
+	spec := parse(t, bridgeLab)
+	for format, want := range map[string][]string{
+		GraphMermaid: {"flowchart TB", `[["tor"]]`, `"host-a<br/>engine: docker"`, `---|"192.168.1.2/24"|`, "8000 -&gt; 5000/tcp"},
+		GraphDOT:     {`graph "bridge-lab" {`, `[shape=box3d, label="tor"]`, `[label="192.168.1.2/24"]`, `label="catnet\nbridge 172.19.0.0/16"`, "}\n"},
+	} {
+		got, err := Graph(spec, format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: no %q in\n%s", format, w, got)
+			}
+		}
+	}
+	if _, err := Graph(spec, "svg"); err == nil {
+		t.Error("Graph in svg: no error")
+	}
+}
+
+// TestEmbeddedLabs plays every embedded lab.
+func TestEmbeddedLabs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some of their steps watch the wire for a second")
+	}
+	for _, name := range topologies.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src, err := topologies.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec, err := topology.Parse(name+".yaml", src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := Start(context.Background(), spec, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := &recorder{}
+			if _, err := l.Play(context.Background(), rec); err != nil {
+				t.Error(err)
+			}
+			for _, r := range rec.results {
+				if !r.Passed {
+					t.Errorf("%s: %s: %s", r.Step.Pos, r.Step.Name, r.Reason)
+				}
+			}
+			if err := l.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package lab
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/netsim-lab/netsim/dns"
+	"github.com/netsim-lab/netsim/lab/topology"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// hostNames is what a machine's /etc/hosts and /etc/resolv.conf say, and the resolver that reads them.
+type hostNames struct {
+	resolv dns.ResolvConf
+	text   string // of /etc/hosts
+}
+
+// newHostNames writes the files of a machine and sets its namespace's resolver.
+func newHostNames(m *machine, server netip.Addr) *hostNames {
+	n := &hostNames{}
+	var extra []topology.HostName
+	if m.host != nil {
+		n.resolv.Nameservers, extra = m.host.DNS, m.host.ExtraHosts
+	}
+	if len(n.resolv.Nameservers) == 0 && server.IsValid() {
+		n.resolv.Nameservers = []netip.Addr{server}
+	}
+	var b strings.Builder
+	b.WriteString("127.0.0.1\tlocalhost\n")
+	if m.addr.IsValid() {
+		b.WriteString(m.addr.Addr().String() + "\t" + m.name + "\n")
+	} else {
+		b.WriteString("127.0.1.1\t" + m.name + "\n")
+	}
+	for _, e := range extra {
+		for _, a := range e.Addrs {
+			b.WriteString(a.String() + "\t" + e.Name + "\n")
+		}
+	}
+	n.text = b.String()
+	m.ns.SetResolver(n.client(m.ns).LookupHost)
+	return n
+}
+
+func (n *hostNames) client(ns *netns.Namespace) *dns.Client {
+	hosts := dns.ParseHosts(n.text)
+	return dns.NewClient(dns.ClientConfig{
+		Dial:   ns.Dial,
+		Resolv: func() dns.ResolvConf { return n.resolv },
+		Hosts:  func() *dns.Hosts { return hosts },
+	})
+}
+
+// file returns a file of the machine.
+func (n *hostNames) file(name string) ([]byte, bool) {
+	switch name {
+	case "/etc/hosts":
+		return []byte(n.text), true
+	case "/etc/resolv.conf":
+		return []byte(n.resolv.String()), true
+	}
+	return nil, false
+}

@@ -1,0 +1,240 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/netsim-lab/netsim/docker/engine"
+	"github.com/netsim-lab/netsim/docker/swarm"
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+// Config says how a topology is run. Its zero value works.
+type Config struct {
+	Seed    *uint64      // start of every pseudo-random choice; nil: the topology's
+	Log     *slog.Logger // nil: silent
+	Control bool         // serve the control socket, through which Dial reaches the lab
+	// StepLimit is how long one try of a step may take that has no "within". 0: a minute.
+	StepLimit time.Duration
+}
+
+const defaultStepLimit = time.Minute
+
+// errDown is why a lab ends that was told to.
+var errDown = errors.New("the lab was taken down")
+
+// Lab is a topology, ready to run, running, or ended. All methods may be called at once from several goroutines.
+type Lab struct {
+	spec  *topology.Spec
+	cfg   Config
+	seed  uint64
+	log   *slog.Logger
+	phys  *physical
+	names *nameServer
+
+	ready chan struct{} // closed once everything runs
+	ended chan struct{} // closed when Run returns
+
+	mu      sync.Mutex
+	group   *group                    // guarded by mu; nil before Run
+	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
+	cluster *swarm.Cluster            // guarded by mu; nil: there is none
+	started time.Time                 // guarded by mu
+	err     error                     // guarded by mu; what Run returned
+}
+
+// New checks that the topology can be run and builds its fabric. It starts nothing and opens nothing. What a lab cannot
+// do comes as topology.Errors, all at once.
+func New(spec *topology.Spec, cfg Config) (*Lab, error) {
+	if spec == nil {
+		return nil, errors.New("new lab: there is no topology")
+	}
+	if err := check(spec); err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.StepLimit <= 0 {
+		cfg.StepLimit = defaultStepLimit
+	}
+	l := &Lab{
+		spec: spec, cfg: cfg, seed: spec.Seed, log: cfg.Log, ready: make(chan struct{}), ended: make(chan struct{}),
+		engines: map[string]*engine.Engine{},
+	}
+	if cfg.Seed != nil {
+		l.seed = *cfg.Seed
+	}
+	if err := l.build(); err != nil {
+		return nil, fmt.Errorf("build lab %s: %w", spec.Name, err)
+	}
+	return l, nil
+}
+
+// build makes what is physical.
+func (l *Lab) build() (err error) {
+	if l.phys, err = buildFabric(l.spec, l.seed); err != nil {
+		return err
+	}
+	if l.names, err = l.phys.addNameServer(l.spec, l.seed); err != nil {
+		return err
+	}
+	internet := l.names.bySub
+	if l.spec.Fabric.Internet == nil {
+		internet = nil
+	}
+	if err := l.phys.route(internet); err != nil {
+		return err
+	}
+	for _, m := range l.phys.order {
+		m.names = newHostNames(m, l.names.nearest(m))
+	}
+	return nil
+}
+
+// Name returns the lab's name.
+func (l *Lab) Name() string { return l.spec.Name }
+
+// Spec returns the topology. It must not be changed.
+func (l *Lab) Spec() *topology.Spec { return l.spec }
+
+// Ready is closed once everything that the topology describes runs. It stays open if that fails.
+func (l *Lab) Ready() <-chan struct{} { return l.ready }
+
+// Done is closed when Run has returned.
+func (l *Lab) Done() <-chan struct{} { return l.ended }
+
+// Run brings the lab up, closes Ready, and returns after ctx has ended or Down was called, and all of the lab with it:
+// no goroutine, socket or file is left. The error is nil then; it is not if the lab could not be brought up or a part
+// of it failed. A lab runs once.
+func (l *Lab) Run(ctx context.Context) error {
+	g, err := l.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer close(l.ended)
+	var dir *runDir
+	if l.cfg.Control {
+		if dir, err = claimDir(l.spec.Name); err != nil {
+			g.fail(err)
+		}
+	}
+	if err == nil {
+		g.spawn(func(ctx context.Context) error { return l.up(ctx, dir) })
+	}
+	<-g.ctx.Done()
+	err = g.wait()
+	if dir != nil {
+		err = errors.Join(err, dir.release())
+	}
+	if err != nil {
+		err = fmt.Errorf("run lab %s: %w", l.spec.Name, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	return err
+}
+
+func (l *Lab) begin(ctx context.Context) (*group, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.group != nil {
+		return nil, fmt.Errorf("run lab %s: a lab runs once", l.spec.Name)
+	}
+	l.group = newGroup(ctx, l.log)
+	l.started = time.Now()
+	return l.group, nil
+}
+
+// up starts everything in its order.
+func (l *Lab) up(ctx context.Context, dir *runDir) error {
+	g := l.running()
+	for _, c := range l.phys.cables {
+		g.spawn(c.link.Run)
+	}
+	for _, m := range l.phys.order {
+		g.spawn(m.ns.Run)
+	}
+	serve, err := l.names.listen()
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	g.spawn(serve)
+	if err := l.startDocker(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
+	if dir != nil {
+		g.spawn(func(ctx context.Context) error { return l.serveControl(ctx, dir.ln) })
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	l.log.Info("lab up", "lab", l.spec.Name, "after", time.Since(l.startTime()).Round(time.Millisecond))
+	close(l.ready)
+	return nil
+}
+
+// interrupted returns err, unless it comes of the lab's end.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (l *Lab) running() *group {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.group
+}
+
+func (l *Lab) startTime() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.started
+}
+
+// Down ends a running lab; Run returns nil. It does not wait.
+func (l *Lab) Down() {
+	if g := l.running(); g != nil {
+		g.cancel(errDown)
+	}
+}
+
+// Start makes a lab of a topology, runs it, and returns once it is up. It runs until ctx ends or Stop is called, which
+// must be done by the caller.
+func Start(ctx context.Context, spec *topology.Spec, cfg Config) (*Lab, error) {
+	l, err := New(spec, cfg)
+	if err != nil {
+		return nil, err
+	}
+	go l.Run(ctx) //nolint:errcheck // Wait returns it
+	select {
+	case <-l.Ready():
+		return l, nil
+	case <-l.Done():
+	}
+	if err := l.Wait(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("run lab %s: %w", spec.Name, context.Cause(ctx))
+}
+
+// Wait waits until the lab has ended and returns what Run did.
+func (l *Lab) Wait() error {
+	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Stop ends a lab that Start started, waits until all of it is gone, and returns what Run did.
+func (l *Lab) Stop() error {
+	l.Down()
+	return l.Wait()
+}

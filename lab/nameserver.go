@@ -1,0 +1,232 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/netsim-lab/netsim/dns"
+	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/lab/topology"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// nameServer is the infrastructure's name server, and the internet, as the package's documentation tells.
+type nameServer struct {
+	*machine
+	server *dns.Static
+	bySub  map[netip.Prefix]netip.Addr // its address in each subnet that it is in
+	addrs  []netip.Addr                // the same in order
+}
+
+// nameServerName returns a name for the node that nothing in the topology has.
+func nameServerName(spec *topology.Spec) string {
+	taken := map[string]bool{}
+	for _, s := range spec.Fabric.Switches {
+		taken[s.Name] = true
+	}
+	for _, r := range spec.Fabric.Routers {
+		taken[r.Name] = true
+	}
+	for _, h := range spec.Fabric.Hosts {
+		taken[h.Name] = true
+	}
+	name := "dns"
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("dns-%d", n)
+	}
+	return name
+}
+
+// addNameServer makes the name server and cables it to every segment with a host.
+func (p *physical) addNameServer(spec *topology.Spec, seed uint64) (*nameServer, error) {
+	s := &nameServer{machine: p.add(nameServerName(spec), seed, false, &machine{}), bySub: map[netip.Prefix]netip.Addr{}}
+	taken := takenAddrs(spec)
+	for _, h := range spec.Fabric.Hosts {
+		for _, a := range h.Links {
+			if p.switches[a.To] == nil || !a.Addr.IsValid() || s.bySub[a.Addr.Masked()].IsValid() {
+				continue
+			}
+			if err := s.join(p, spec, h.Name, a, taken); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.server = dns.NewStatic(dns.StaticConfig{Names: staticNames(spec, p)})
+	return s, s.addInternet(spec)
+}
+
+// takenAddrs returns the addresses that the topology gives to somebody, or that lie beyond it.
+func takenAddrs(spec *topology.Spec) map[netip.Addr]bool {
+	taken := map[netip.Addr]bool{}
+	note := func(links []topology.Attachment, routes []topology.Route) {
+		for _, a := range links {
+			taken[a.Addr.Addr()] = true
+		}
+		for _, r := range routes {
+			taken[r.Via] = true
+		}
+	}
+	for _, h := range spec.Fabric.Hosts {
+		note(h.Links, h.Routes)
+		taken[h.Gateway] = true
+		for _, d := range h.DNS {
+			taken[d] = true
+		}
+	}
+	for _, r := range spec.Fabric.Routers {
+		note(r.Links, r.Routes)
+	}
+	return taken
+}
+
+// join cables the name server to the segment that a host's link is on. A subnet without a free address goes without.
+func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topology.Attachment, taken map[netip.Addr]bool) error {
+	addr, ok := highestFree(a.Addr, taken)
+	if !ok {
+		return nil
+	}
+	port := len(s.bySub)
+	ifName := fmt.Sprintf("eth%d", port)
+	portName := s.name
+	if port > 0 {
+		portName = fmt.Sprintf("%s~%d", s.name, port) // which no host can be called
+	}
+	link := fabric.NewLink(s.name+"/"+ifName, a.To+":"+portName)
+	p.cables = append(p.cables, &cable{link: link, a: s.name, b: a.To})
+	vlan := portVLAN(spec, a.To, host)
+	if len(vlan.Trunk) > 0 {
+		vlan.Trunk, vlan.VLAN, vlan.Native = nil, vlan.Native, 0
+	}
+	if _, err := p.switches[a.To].AddPort(portName, mtuPort{link.B(), netns.DefaultMTU}, vlan); err != nil {
+		return err
+	}
+	prefix := netip.PrefixFrom(addr, a.Addr.Bits())
+	if _, err := s.ns.AddInterface(netns.InterfaceConfig{Name: ifName, Port: link.A(), Addr: prefix}); err != nil {
+		return err
+	}
+	if port == 0 {
+		s.machine.addr = prefix
+	}
+	taken[addr] = true
+	s.bySub[a.Addr.Masked()] = addr
+	s.addrs = append(s.addrs, addr)
+	return nil
+}
+
+// highestFree returns the highest host address of a subnet that nobody has; it looks at the upper 4096.
+func highestFree(p netip.Prefix, taken map[netip.Addr]bool) (netip.Addr, bool) {
+	if p.Bits() > 30 {
+		return netip.Addr{}, false
+	}
+	network := p.Masked().Addr()
+	raw := network.As4()
+	for b := p.Bits(); b < 32; b++ {
+		raw[b/8] |= 0x80 >> (b % 8)
+	}
+	a := netip.AddrFrom4(raw).Prev()
+	for range 4096 {
+		if a == network {
+			break
+		}
+		if !taken[a] {
+			return a, true
+		}
+		a = a.Prev()
+	}
+	return netip.Addr{}, false
+}
+
+// staticNames returns what the name server knows: each machine by its first address, and the internet.
+func staticNames(spec *topology.Spec, p *physical) map[string][]netip.Addr {
+	names := map[string][]netip.Addr{}
+	if net := spec.Fabric.Internet; net != nil {
+		for _, n := range net.Names {
+			names[n.Name] = n.Addrs
+		}
+	}
+	for _, m := range p.order {
+		if m.addr.IsValid() {
+			names[m.name] = []netip.Addr{m.addr.Addr()}
+		}
+	}
+	return names
+}
+
+// addInternet gives the name server the addresses of the internet's names, and a way back to what routers are
+// between: the first router of a segment.
+func (s *nameServer) addInternet(spec *topology.Spec) error {
+	if net := spec.Fabric.Internet; net != nil {
+		lo, _ := s.ns.Interface("lo") // every namespace has one
+		had := map[netip.Addr]bool{}
+		for _, n := range net.Names {
+			for _, a := range n.Addrs {
+				if !a.Is4() || had[a] {
+					continue
+				}
+				had[a] = true
+				if err := lo.AddAddr(netip.PrefixFrom(a, 32)); err != nil {
+					return fmt.Errorf("%s: %w", n.Pos, err)
+				}
+			}
+		}
+	}
+	for _, r := range spec.Fabric.Routers {
+		for _, a := range r.Links {
+			if a.Addr.IsValid() && s.bySub[a.Addr.Masked()].IsValid() {
+				return s.ns.AddDefaultRoute(a.Addr.Addr())
+			}
+		}
+	}
+	return nil
+}
+
+// nearest returns the server's address for a machine: that in the subnet of its first interface that the server is
+// in, else the server's first; the zero Addr if it has none.
+func (s *nameServer) nearest(m *machine) netip.Addr {
+	for _, i := range m.ns.Interfaces() {
+		for _, a := range i.Addrs() {
+			if addr, ok := s.bySub[a.Masked()]; ok {
+				return addr
+			}
+		}
+	}
+	if len(s.addrs) > 0 {
+		return s.addrs[0]
+	}
+	return netip.Addr{}
+}
+
+// listen opens the server's sockets, one pair for each address: answers come from where they were asked for.
+func (s *nameServer) listen() (serve func(ctx context.Context) error, err error) {
+	type pair struct {
+		pc net.PacketConn
+		ln net.Listener
+	}
+	var pairs []pair
+	for _, a := range s.addrs {
+		at := netip.AddrPortFrom(a, 53).String()
+		pc, err := s.ns.ListenPacket("udp", at)
+		if err != nil {
+			return nil, fmt.Errorf("start the name server: %w", err)
+		}
+		ln, err := s.ns.Listen("tcp", at)
+		if err != nil {
+			return nil, fmt.Errorf("start the name server: %w", err) // the namespace closes what is open
+		}
+		pairs = append(pairs, pair{pc, ln})
+	}
+	return func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		for _, p := range pairs {
+			g.Go(func() error { return s.server.Serve(ctx, p.pc, p.ln) })
+		}
+		if err := g.Wait(); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	}, nil
+}

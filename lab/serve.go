@@ -1,0 +1,248 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+const (
+	// requestTimeout is how long a client has to say what it wants.
+	requestTimeout = 5 * time.Second
+	// farewell is how long a client has to take what is left for it when the lab ends.
+	farewell = 200 * time.Millisecond
+	// maxClients is how many connections are served at once.
+	maxClients = 256
+)
+
+// serveControl answers clients until ctx ends.
+func (l *Lab) serveControl(ctx context.Context, ln net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // Accept returns
+	defer stop()
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	room := make(chan struct{}, maxClients)
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("serve the control socket: %w", err)
+		}
+		select {
+		case room <- struct{}{}:
+		default:
+			_ = conn.Close() // one too many
+			continue
+		}
+		clients.Go(func() {
+			defer func() { <-room }()
+			l.serveClient(ctx, conn)
+		})
+	}
+}
+
+// serveClient answers the request of one connection.
+func (l *Lab) serveClient(ctx context.Context, conn net.Conn) {
+	defer func() { _ = conn.Close() }() // all was written, or cannot be
+	_ = conn.SetReadDeadline(time.Now().Add(requestTimeout))
+	leave := context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+		_ = conn.SetWriteDeadline(time.Now().Add(farewell))
+	})
+	defer leave()
+	f := newFrames(conn)
+	kind, body, err := f.read()
+	if err != nil || kind != frameRequest {
+		return
+	}
+	if ctx.Err() == nil {
+		_ = conn.SetReadDeadline(time.Time{})
+	}
+	var req request
+	a := answer{}
+	if err := json.Unmarshal(body, &req); err != nil {
+		a.Error = "the request cannot be read: " + err.Error()
+	} else if req.Version != protocolVersion {
+		a.Error = fmt.Sprintf("the lab speaks version %d of the control protocol, and this is version %d: use the netsim that runs it",
+			protocolVersion, req.Version)
+	} else {
+		a = l.answer(ctx, f, &req)
+	}
+	if err := f.writeJSON(frameAnswer, a); err != nil && ctx.Err() == nil {
+		l.log.Debug("control client left", "error", err)
+	}
+	if req.Op == opDown && a.Error == "" {
+		l.Down()
+	}
+}
+
+// answer does what a request asks for.
+func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
+	switch req.Op {
+	case opHello, opDown:
+		return answer{Info: &Info{
+			Name: l.spec.Name, Description: l.spec.Description, PID: os.Getpid(), Started: l.startTime(), Dir: Dir(l.spec.Name),
+		}}
+	case opNodes:
+		return answer{Nodes: l.nodeInfos()}
+	case opExec:
+		if req.Exec != nil {
+			return l.serveExec(ctx, f, *req.Exec)
+		}
+	case opCapture:
+		return l.serveCapture(ctx, f, req.Capture)
+	}
+	return answer{Error: fmt.Sprintf("the lab does not know the request %q", req.Op)}
+}
+
+func (l *Lab) nodeInfos() []NodeInfo {
+	var all []NodeInfo
+	for _, n := range l.Nodes() {
+		all = append(all, n.Info())
+	}
+	return all
+}
+
+// Info returns what a node is and which interfaces it has.
+func (n *Node) Info() NodeInfo {
+	info := NodeInfo{Name: n.name, Kind: n.kind, Host: n.host, Ifaces: []InterfaceInfo{}}
+	if c := n.container; c != nil {
+		info.Container, info.ID, info.Image = c.Name(), c.ID(), c.Image().Ref()
+	}
+	for _, i := range n.ns.Interfaces() {
+		ii := InterfaceInfo{Name: i.Name(), MTU: i.MTU(), Up: i.Up()}
+		if i.Kind() != netns.KindLoopback {
+			ii.MAC = i.MAC().String()
+		}
+		for _, a := range i.Addrs() {
+			ii.Addrs = append(ii.Addrs, a.String())
+		}
+		info.Ifaces = append(info.Ifaces, ii)
+	}
+	return info
+}
+
+// serveExec runs a command for a client until it ends, the client leaves or the lab ends.
+func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer {
+	node, err := l.Lookup(req.Node)
+	if err != nil {
+		return answer{Error: err.Error(), Exit: 1}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := newInbox()
+	if !req.Input {
+		in.end()
+	}
+	var reader sync.WaitGroup
+	reader.Go(func() { f.receive(in, cancel) })
+	defer reader.Wait()
+	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }() // the reader ends
+	defer in.close()
+	stdio := shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr)}
+	var exit int
+	switch {
+	case req.Shell:
+		exit, err = node.Shell(ctx, stdio)
+	case req.Line != "":
+		exit, err = node.Run(ctx, req.Line, stdio)
+	default:
+		exit, err = node.Exec(ctx, req.Argv, stdio)
+	}
+	a := answer{Exit: exit}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
+
+// receive takes a client's input until the client leaves or is told to.
+func (f *frames) receive(in *inbox, left func()) {
+	for {
+		kind, body, err := f.read()
+		switch {
+		case err != nil:
+			left()
+			in.end()
+			return
+		case kind == frameIn:
+			in.put(body)
+		case kind == frameInEnd:
+			in.end()
+		}
+	}
+}
+
+// serveCapture writes what passes interfaces as pcapng until the client says that it is enough, or leaves, or the lab
+// ends.
+func (l *Lab) serveCapture(ctx context.Context, f *frames, places []string) answer {
+	var ifaces []*netns.Interface
+	for _, p := range places {
+		some, err := l.interfaces(p)
+		if err != nil {
+			return answer{Error: err.Error()}
+		}
+		ifaces = append(ifaces, some...)
+	}
+	if len(ifaces) == 0 {
+		return answer{Error: "capture what? name a node, or NODE:INTERFACE"}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer cancel()
+		_, _, _ = f.read() // whatever it is, it is the end
+	})
+	defer reader.Wait()
+	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }()
+	c := fabric.NewCapture(f.stream(frameOut), fabric.CaptureConfig{})
+	for _, i := range ifaces {
+		defer i.Taps().Add(c.Interface(i.Namespace().Name() + "/" + i.Name()))()
+	}
+	err := c.Run(ctx)
+	s := c.Stats()
+	a := answer{Capture: &CaptureStats{Written: s.Written, Dropped: s.Dropped}}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
+
+// interfaces returns the interface that NODE:INTERFACE names, or all of a node's but lo.
+func (l *Lab) interfaces(place string) ([]*netns.Interface, error) {
+	name, iface, one := strings.Cut(place, ":")
+	node, err := l.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if one {
+		i, ok := node.ns.Interface(iface)
+		if !ok {
+			var known []string
+			for _, i := range node.ns.Interfaces() {
+				known = append(known, i.Name())
+			}
+			return nil, fmt.Errorf("node %s has no interface %q; there are %s", name, iface, strings.Join(known, ", "))
+		}
+		return []*netns.Interface{i}, nil
+	}
+	all := slices.DeleteFunc(node.ns.Interfaces(), func(i *netns.Interface) bool { return i.Kind() == netns.KindLoopback })
+	if len(all) == 0 {
+		return nil, errors.New("node " + name + " has no interface but lo")
+	}
+	return all, nil
+}
