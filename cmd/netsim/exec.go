@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/lab"
+)
+
+// statusInterrupted is what a command that Ctrl-C ended exits with: 128 + SIGINT.
+const statusInterrupted = 130
+
+// interruptByte is what a terminal sends for Ctrl-C.
+const interruptByte = 0x03
+
+const nodeHelp = `A NODE is a host or router (host-a), a container (host-a/web1, or web1 where one host has it) or a service's task
+(dog-web.1, host-b/dog-web.1); "netsim ps --nodes" lists them. Where several labs run, --lab says which.`
+
+func execCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "exec NODE -- COMMAND...",
+		Short: "Run a command in a node of a running lab",
+		Long: `Run a command in a host, router, container or task of a running lab. Standard input, output and error are the
+command's, and its exit status is netsim's. A single argument that holds blanks or other signs of the shell is a line
+of POSIX shell; otherwise the arguments are the command's, unchanged.
+
+` + nodeHelp,
+		Example: `  netsim exec client -- curl -s http://192.168.1.3:8000/
+  netsim exec host-a/cat-web -- ping -c 2 cat-db
+  netsim exec host-a -- 'ip -br addr | grep eth0'
+  netsim exec --lab pets-overlay dog-web.1 -- dig +short dog-db`,
+		Args:              execArgs,
+		ValidArgsFunction: completeNode,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := lab.ExecRequest{Node: args[0], Argv: args[1:]}
+			if len(req.Argv) == 1 && isLine(req.Argv[0]) {
+				req.Line, req.Argv = req.Argv[0], nil
+			}
+			return execIn(cmd.Context(), name, req, stdio(cmd))
+		},
+	}
+	addLabFlag(cmd, &name)
+	return cmd
+}
+
+func addLabFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "lab", "", "which of the running labs")
+	if err := cmd.RegisterFlagCompletionFunc("lab", completeRunning); err != nil {
+		panic(err) // the flag is not there: a mistake in this program
+	}
+}
+
+// execArgs wants a node and a command.
+func execArgs(cmd *cobra.Command, args []string) error {
+	switch dash := cmd.ArgsLenAtDash(); {
+	case len(args) == 0 || dash == 0:
+		return errors.New("NODE is missing")
+	case dash > 1:
+		return fmt.Errorf("%q is too much; one NODE goes in front of --", args[1])
+	case len(args) == 1 || args[1] == "":
+		return errors.New("a command is missing: netsim exec NODE -- COMMAND")
+	}
+	return nil
+}
+
+// isLine tells whether an argument means something to a shell.
+func isLine(arg string) bool { return strings.ContainsAny(arg, " \t\n;&|<>()$`\"'\\*?#~=%") }
+
+func stdio(cmd *cobra.Command) shell.Stdio {
+	return shell.Stdio{In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr()}
+}
+
+// execIn runs a command in a running lab and ends with its status.
+func execIn(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) error {
+	c, err := lab.Dial(name)
+	if err != nil {
+		return err
+	}
+	exit, err := c.Exec(ctx, req, std)
+	switch {
+	case ctx.Err() != nil:
+		return statusError(statusInterrupted)
+	case err != nil && exit > statusFailed:
+		fmt.Fprintf(std.Err, "netsim: %v\n", err) //nolint:errcheck // there is nobody else to tell
+		return statusError(exit)
+	case err != nil:
+		return err
+	case exit != statusOK:
+		return statusError(exit)
+	}
+	return nil
+}
+
+func shellCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "shell NODE",
+		Short: "Open a shell in a node of a running lab",
+		Long: `Open a shell in a host, router, container or task of a running lab. It reads a line at a time and runs it when it is
+complete; Ctrl-C ends what runs, Ctrl-D or exit the shell. Where standard input is no terminal its lines are run as a
+script. The exit status is that of the last command.
+
+` + nodeHelp,
+		Example: `  netsim shell host-a
+  netsim shell dog-web.1
+  echo 'ip route; cat /etc/resolv.conf' | netsim shell host-a/cat-web`,
+		Args:              exactly(1, "NODE"),
+		ValidArgsFunction: completeNode,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			std := stdio(cmd)
+			if !isTerminal(std.In) {
+				return execIn(cmd.Context(), name, lab.ExecRequest{Node: args[0], Argv: []string{"sh"}}, std)
+			}
+			ctx, in, stop := console(cmd.Context(), std.In)
+			defer stop()
+			std.In = in
+			return execIn(ctx, name, lab.ExecRequest{Node: args[0], Shell: true}, std)
+		},
+	}
+	addLabFlag(cmd, &name)
+	return cmd
+}
+
+// console makes Ctrl-C a byte of the input, where a shell looks for it, and leaves the other signals to end the context.
+func console(parent context.Context, keyboard io.Reader) (ctx context.Context, in io.Reader, stop func()) {
+	ctx, cancel := signal.NotifyContext(context.WithoutCancel(parent), syscall.SIGTERM, syscall.SIGHUP)
+	pressed := make(chan os.Signal, 1)
+	signal.Notify(pressed, os.Interrupt)
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, keyboard)
+		_ = w.CloseWithError(err) // nil: the end of the input
+	}()
+	go func() {
+		for {
+			select {
+			case <-pressed:
+				_, _ = w.Write([]byte{interruptByte}) // or the shell has ended
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, r, func() {
+		signal.Stop(pressed)
+		cancel()
+		_ = r.Close() // both writers end
+	}
+}

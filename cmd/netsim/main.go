@@ -1,0 +1,93 @@
+// Command netsim runs network labs: switches, routers, hosts and Docker engines in one process, without privileges. What
+// it does is in the packages below it; here are the flags, the text and the exit statuses.
+//
+// It exits with 0 if everything held, with 1 if a step or the lab failed, and with 2 after bad usage or a bad topology.
+// The command exec exits with the status of what it ran.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netsim-lab/netsim/lab/bench"
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+func main() {
+	if status, child := bench.Child(); child {
+		os.Exit(status)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE)
+	status := execute(ctx, newRoot(), os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// Exit statuses.
+const (
+	statusOK     = 0
+	statusFailed = 1 // a step or the lab
+	statusUsage  = 2 // bad usage or a bad topology
+)
+
+// statusError ends the process with a status; what there was to say has been said.
+type statusError int
+
+// Error implements error.
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+// Error implements error.
+func (e usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the mistake is.
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// execute runs a command line, tells the error, if any, and returns the exit status.
+func execute(ctx context.Context, root *cobra.Command, args []string) int {
+	began := false // or the command line is wrong
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !began {
+		err = usageError{err}
+	}
+	return explain(cmd, err)
+}
+
+// explain tells why a command failed and returns its exit status.
+func explain(cmd *cobra.Command, err error) int {
+	w := cmd.ErrOrStderr()
+	var (
+		status   statusError
+		usage    usageError
+		mistakes topology.Errors
+	)
+	switch {
+	case err == nil:
+		return statusOK
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &mistakes):
+		fmt.Fprintln(w, mistakes) //nolint:errcheck // there is nobody else to tell
+		return statusUsage
+	case errors.As(err, &usage):
+		fmt.Fprintf(w, "netsim: %v\nRun %q for help.\n", err, cmd.CommandPath()+" --help") //nolint:errcheck // likewise
+		return statusUsage
+	default:
+		fmt.Fprintf(w, "netsim: %v\n", err) //nolint:errcheck // likewise
+		return statusFailed
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netsim-lab/netsim/lab"
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+// runOptions say how a lab is run.
+type runOptions struct {
+	keep    bool
+	noSteps bool
+	json    bool
+	verbose bool
+	seed    *uint64 // nil: the topology's
+}
+
+func runCommand() *cobra.Command {
+	var (
+		o    runOptions
+		seed uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "run FILE|NAME",
+		Short: "Bring a lab up, play its steps, take it down",
+		Long: `Bring a lab up, play its steps as a transcript with a tick or a cross for each, and take it down. While it runs, other
+netsim commands reach it. Ctrl-C takes it down at once. FILE may be - for standard input.
+
+The exit status is 0 if every step held, 1 if one did not or the lab failed, 2 for a bad topology.
+
+With --json standard output has one JSON object per line, told apart by "event":
+  {"event": "up", "lab", "pid", "dir", "seconds", "nodes": [NAME...]}
+  {"event": "step", "step", "of", "name", "at": "FILE:LINE:COL", "on", "run", "passed", "tries", "seconds", "exit",
+   "stdout", "stderr", "reason"}
+  {"event": "drop", "place", "reason", "frames"}          with -v, at the end
+  {"event": "end", "lab", "ok", "passed", "failed", "seconds"}`,
+		Example: `  netsim run pets-overlay
+  netsim run my.yaml --keep
+  netsim run my.yaml --json | jq 'select(.event == "step" and (.passed | not))'
+  netsim run my.yaml -v --seed 7`,
+		Args:              exactly(1, "FILE|NAME"),
+		ValidArgsFunction: completeTopology,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("seed") {
+				o.seed = &seed
+			}
+			return runTopology(cmd, args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.keep, "keep", false, "leave the lab running after its steps, until Ctrl-C or netsim down")
+	f.BoolVar(&o.noSteps, "no-steps", false, "play no steps")
+	addRunFlags(cmd, &o, &seed)
+	return cmd
+}
+
+func upCommand() *cobra.Command {
+	o := runOptions{keep: true, noSteps: true}
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "up FILE|NAME",
+		Short: "Bring a lab up and leave it running",
+		Long: `Bring a lab up and leave it running until Ctrl-C or "netsim down". It is netsim run --no-steps --keep; put it into the
+background, or use another terminal, to look around in the lab with exec and shell.
+
+With --json standard output has the objects of netsim run.`,
+		Example: `  netsim up pets-overlay &
+  netsim exec client -- curl -s http://192.168.1.3:8000/
+  netsim shell host-a
+  netsim down pets-overlay`,
+		Args:              exactly(1, "FILE|NAME"),
+		ValidArgsFunction: completeTopology,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("seed") {
+				o.seed = &seed
+			}
+			return runTopology(cmd, args[0], o)
+		},
+	}
+	addRunFlags(cmd, &o, &seed)
+	return cmd
+}
+
+// addRunFlags adds the flags that run and up have in common.
+func addRunFlags(cmd *cobra.Command, o *runOptions, seed *uint64) {
+	f := cmd.Flags()
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line")
+	f.Uint64Var(seed, "seed", 0, "start of every pseudo-random choice, instead of the topology's")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what happens, show all output, and at the end the packets dropped")
+}
+
+// reporter tells how a lab goes.
+type reporter interface {
+	lab.Observer
+	up(l *lab.Lab, took time.Duration)
+	kept(l *lab.Lab)
+	dropped(all []lab.DropCount)
+	end(sum lab.Summary, played bool, took time.Duration)
+}
+
+// runTopology runs a lab from its beginning to its end.
+func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
+	spec, err := load(cmd, arg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	defer cancel(nil)
+	out := &output{w: cmd.OutOrStdout(), failed: cancel}
+	var rep reporter = newTranscript(out, cmd.OutOrStdout(), spec, o.verbose)
+	if o.json {
+		rep = &eventLog{out: out, spec: spec}
+	}
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log}, rep, o)
+}
+
+// play brings a lab up, plays its steps and takes it down.
+func play(ctx context.Context, spec *topology.Spec, cfg lab.Config, rep reporter, o runOptions) error {
+	start := time.Now()
+	l, err := lab.Start(ctx, spec, cfg)
+	if err != nil {
+		return whyEnded(ctx, err)
+	}
+	rep.up(l, time.Since(start))
+	var sum lab.Summary
+	if !o.noSteps {
+		sum, err = l.Play(ctx, rep)
+		err = whyEnded(ctx, err)
+	}
+	if err == nil && o.keep {
+		rep.kept(l)
+		<-l.Done()
+	}
+	var drops []lab.DropCount
+	if o.verbose {
+		drops = l.Drops()
+	}
+	if stopped := l.Stop(); err == nil {
+		err = stopped
+	}
+	if o.verbose {
+		rep.dropped(drops)
+	}
+	rep.end(sum, !o.noSteps && err == nil, time.Since(start))
+	if err == nil && !sum.OK() {
+		return statusError(statusFailed)
+	}
+	return err
+}
+
+// errInterrupted is said when somebody ended the run before its end.
+var errInterrupted = errors.New("interrupted before the last step")
+
+// whyEnded puts the reason why ctx ended, if it did, in place of an error that came of it.
+func whyEnded(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case err == nil || cause == nil:
+		return err
+	case errors.Is(cause, context.Canceled):
+		return errInterrupted
+	default:
+		return fmt.Errorf("the run was ended: %w", cause)
+	}
+}
