@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -224,7 +225,7 @@ func (s *nameServer) listen() (serve func(ctx context.Context) error, err error)
 		for _, p := range pairs {
 			g.Go(func() error { return s.server.Serve(ctx, p.pc, p.ln) })
 		}
-		if err := g.Wait(); err != nil && ctx.Err() == nil {
+		if err := g.Wait(); !errors.Is(err, net.ErrClosed) { // its namespace may be the first to end
 			return err
 		}
 		return nil

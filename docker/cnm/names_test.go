@@ -2,6 +2,8 @@ package cnm
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -65,7 +67,12 @@ func (r *rig) nameServer(name, addr string) *netns.Namespace {
 		r.t.Fatal(err)
 	}
 	server := dns.NewStatic(dns.StaticConfig{Names: map[string][]netip.Addr{"www.dockercon.com": {netip.MustParseAddr("104.239.220.248")}}})
-	r.spawn(func(ctx context.Context) error { return server.Serve(ctx, pc, nil) })
+	r.spawn(func(ctx context.Context) error {
+		if err := server.Serve(ctx, pc, nil); !errors.Is(err, net.ErrClosed) { // its namespace may be the first to end
+			return err
+		}
+		return nil
+	})
 	return ns
 }
 
