@@ -1,0 +1,147 @@
+package shell
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// interruptByte is what a terminal sends for Ctrl-C.
+const interruptByte = 0x03
+
+// console reads the standard input of a session from its first use on, so that a reader that blocks holds up nobody: a
+// Read ends when the console is closed, while the one that is under way below ends when whoever owns it lets it.
+type console struct {
+	in        io.Reader
+	interrupt func() // nil, or called for each interruptByte, which is not passed on; set before the first Read
+	once      sync.Once
+	chunks    chan []byte
+	done      chan struct{}
+	closing   sync.Once
+
+	mu   sync.Mutex // held while one reads
+	rest []byte     // guarded by mu
+}
+
+func newConsole(in io.Reader) *console {
+	return &console{in: in, chunks: make(chan []byte), done: make(chan struct{})}
+}
+
+// close ends every Read.
+func (c *console) close() {
+	c.closing.Do(func() {
+		close(c.done)
+		if d, ok := c.in.(interface{ SetReadDeadline(time.Time) error }); ok {
+			_ = d.SetReadDeadline(past)
+		}
+	})
+}
+
+// pump reads until the end or close.
+func (c *console) pump() {
+	defer close(c.chunks)
+	for {
+		b := make([]byte, 4096)
+		n, err := c.in.Read(b)
+		b = c.strip(b[:n])
+		if len(b) > 0 {
+			select {
+			case c.chunks <- b:
+			case <-c.done:
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// strip takes the interrupts out of b and acts on them.
+func (c *console) strip(b []byte) []byte {
+	if c.interrupt == nil {
+		return b
+	}
+	kept := b[:0]
+	for _, x := range b {
+		if x == interruptByte {
+			c.interrupt()
+			continue
+		}
+		kept = append(kept, x)
+	}
+	return kept
+}
+
+// Read implements io.Reader.
+func (c *console) Read(b []byte) (int, error) { return c.read(context.Background(), b) }
+
+// read is Read that also ends with ctx.
+func (c *console) read(ctx context.Context, b []byte) (int, error) {
+	c.once.Do(func() { go c.pump() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.rest) == 0 {
+		select {
+		case chunk, ok := <-c.chunks:
+			if !ok {
+				return 0, io.EOF
+			}
+			c.rest = chunk
+		case <-c.done:
+			return 0, io.EOF
+		case <-ctx.Done():
+			return 0, io.EOF
+		}
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// consoleReader is a console for a command, whose Reads end with it.
+type consoleReader struct {
+	*console
+	ctx context.Context
+}
+
+// Read implements io.Reader.
+func (r consoleReader) Read(b []byte) (int, error) { return r.read(r.ctx, b) }
+
+// readerFor returns an input whose Reads end with ctx, as far as it can be; stop ends the watch over ctx.
+func readerFor(ctx context.Context, in io.Reader) (r io.Reader, stop func()) {
+	switch in := in.(type) {
+	case *console:
+		return consoleReader{in, ctx}, func() {}
+	case consoleReader:
+		return consoleReader{in.console, ctx}, func() {}
+	case *os.File: // the read end of a pipe
+		end := context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(past) })
+		return in, func() { end() }
+	}
+	return in, func() {}
+}
+
+// readLine reads up to and with the next newline; the end of the input ends a line, too.
+func (c *console) readLine(ctx context.Context) (string, error) {
+	var line []byte
+	one := make([]byte, 1)
+	for len(line) < maxScript {
+		if _, err := c.read(ctx, one); err != nil {
+			if len(line) > 0 {
+				return string(line), nil
+			}
+			return "", err
+		}
+		line = append(line, one[0])
+		if one[0] == '\n' {
+			break
+		}
+	}
+	return string(line), nil
+}

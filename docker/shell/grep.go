@@ -1,0 +1,188 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// grepper is one run of grep.
+type grepper struct {
+	c       *Call
+	re      *regexp.Regexp
+	opts    options
+	prefix  bool // names before lines
+	found   bool
+	maximum int // -m
+}
+
+// runGrep is grep with -c -v -i -E -F -G -o -q -n -l -w -x -m N -h -H -e PATTERN -s.
+func runGrep(_ context.Context, c *Call) int {
+	opts, rest, err := getopt(c.Args[1:], "c v i E F G P o q n l w x m: h H e: s color: quiet count invert-match ignore-case A: B:")
+	if err != nil {
+		return c.fail(2, "%v", err)
+	}
+	var patterns []string
+	for _, o := range opts {
+		if o.name == "e" {
+			patterns = append(patterns, o.value)
+		}
+	}
+	if patterns == nil {
+		if len(rest) == 0 {
+			return c.fail(2, "no pattern was given")
+		}
+		patterns, rest = strings.Split(rest[0], "\n"), rest[1:]
+	}
+	g := &grepper{c: c, opts: opts, prefix: (len(rest) > 1 || opts.has("H")) && !opts.has("h")}
+	if g.re, err = grepPattern(c.name(), patterns, opts); err != nil {
+		return c.fail(2, "%v", err)
+	}
+	if m, ok := opts.last("m"); ok {
+		if g.maximum, err = number(m, 0, 1<<30); err != nil {
+			return c.fail(2, "%v", err)
+		}
+	}
+	in := &inputs{c: c, names: rest}
+	in.each(g.file)
+	switch {
+	case g.found && (in.code == 0 || opts.has("q")):
+		return 0
+	case in.code != 0:
+		return 2
+	}
+	return 1
+}
+
+// grepPattern makes one expression of the patterns that grep was given.
+func grepPattern(name string, patterns []string, opts options) (*regexp.Regexp, error) {
+	var all []string
+	for _, p := range patterns {
+		switch {
+		case opts.has("F") || name == "fgrep":
+			p = regexp.QuoteMeta(p)
+		case !opts.has("E", "P") && name != "egrep":
+			p = basicRegexp(p)
+		default:
+			p = wordEdges(p)
+		}
+		if opts.has("w") {
+			p = `\b(?:` + p + `)\b`
+		}
+		if opts.has("x") {
+			p = `^(?:` + p + `)$`
+		}
+		all = append(all, "(?:"+p+")")
+	}
+	expr := strings.Join(all, "|")
+	if opts.has("i", "ignore-case") {
+		expr = "(?i)" + expr
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, fmt.Errorf("invalid regular expression: %w", err)
+	}
+	return re, nil
+}
+
+var edges = strings.NewReplacer(`\\`, `\\`, `\<`, `\b`, `\>`, `\b`)
+
+func wordEdges(p string) string { return edges.Replace(p) }
+
+// basicRegexp turns a POSIX basic regular expression, with GNU's \+ \? and \|, into an extended one.
+func basicRegexp(p string) string {
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(p); i++ {
+		x := p[i]
+		switch {
+		case class:
+			if x == ']' && i > 0 && p[i-1] != '[' && (p[i-1] != '^' || i < 2 || p[i-2] != '[') {
+				class = false
+			}
+			if x == '\\' {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(x)
+		case x == '\\' && i+1 < len(p):
+			i++
+			switch p[i] {
+			case '(', ')', '{', '}', '|', '+', '?':
+				b.WriteByte(p[i])
+			case '<', '>':
+				b.WriteString(`\b`)
+			default:
+				b.WriteString(p[i-1 : i+1])
+			}
+		case strings.IndexByte("(){}|+?", x) >= 0:
+			b.WriteString(`\` + string(x))
+		case x == '*' && (i == 0 || p[i-1] == '^'):
+			b.WriteString(`\*`)
+		default:
+			class = x == '['
+			b.WriteByte(x)
+		}
+	}
+	return b.String()
+}
+
+// file looks through one file.
+func (g *grepper) file(name string, r io.Reader) error {
+	if name == "-" {
+		name = "(standard input)"
+	}
+	lead := ""
+	if g.prefix {
+		lead = name + ":"
+	}
+	count, number := 0, 0
+	err := lines(r, func(line string) error {
+		number++
+		if g.re.MatchString(line) == g.opts.has("v", "invert-match") {
+			return nil
+		}
+		g.found = true
+		count++
+		if g.opts.has("q", "quiet", "l") {
+			return errStop
+		}
+		if !g.opts.has("c", "count") {
+			if err := g.show(lead, number, line); err != nil {
+				return err
+			}
+		}
+		if count == g.maximum {
+			return errStop
+		}
+		return nil
+	})
+	switch {
+	case g.opts.has("q", "quiet"):
+	case g.opts.has("l"):
+		if count > 0 {
+			g.c.Printf("%s\n", name)
+		}
+	case g.opts.has("c", "count"):
+		g.c.Printf("%s%d\n", lead, count)
+	}
+	return err
+}
+
+func (g *grepper) show(lead string, number int, line string) error {
+	if g.opts.has("n") {
+		lead = fmt.Sprintf("%s%d:", lead, number)
+	}
+	if !g.opts.has("o") {
+		return g.c.puts(lead + line)
+	}
+	for _, m := range g.re.FindAllString(line, -1) {
+		if m != "" {
+			if err := g.c.puts(lead + m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// Interact reads commands from io.In and runs each as it is complete, with a prompt on io.Err before it, until exit, the
+// end of the input or of ctx; it returns the status of the last. Ctrl-C as the byte 0x03 ends the command that runs.
+// A Read of io.In that is under way when Interact returns ends when its owner closes it, if it has no SetReadDeadline.
+func Interact(ctx context.Context, sys *System, std Stdio) (int, error) {
+	std.TTY = true
+	s, err := newSession(ctx, sys, std)
+	if err != nil {
+		return 1, err
+	}
+	defer s.close()
+	code := s.call([]string{"sh"}).interact(s.ctx)
+	return s.result(ctx, code)
+}
+
+// interact is the read-eval loop.
+func (c *Call) interact(ctx context.Context) int {
+	in, own := consoleOf(c.In)
+	if own {
+		defer in.close()
+	}
+	r, err := c.runner(nil)
+	if err != nil {
+		return c.fail(2, "%v", err)
+	}
+	var current interrupter
+	if own || in.interrupt == nil {
+		in.interrupt = current.interrupt
+	}
+	code := 0
+	for ctx.Err() == nil {
+		file, err := c.readCommand(ctx, in, r.Dir)
+		if err != nil {
+			if file == nil && !errors.Is(err, errSyntax) {
+				break
+			}
+			code = 2
+			continue
+		}
+		for _, st := range file.Stmts {
+			run, done := current.begin(ctx)
+			code = c.run(run, r, st)
+			interrupted := run.Err() != nil
+			done()
+			if r.Exited() && !interrupted {
+				return code
+			}
+		}
+	}
+	if ctx.Err() == nil {
+		c.say("")
+	}
+	return code
+}
+
+// consoleOf returns the console that a reader is of; own: it is a new one.
+func consoleOf(in io.Reader) (c *console, own bool) {
+	switch in := in.(type) {
+	case *console:
+		return in, false
+	case consoleReader:
+		return in.console, false
+	}
+	return newConsole(in), true
+}
+
+// interrupter ends the command that runs.
+type interrupter struct {
+	mu     sync.Mutex
+	cancel context.CancelFunc // guarded by mu; nil: none runs
+}
+
+func (i *interrupter) begin(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.cancel = cancel
+	return ctx, func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.cancel = nil
+		cancel()
+	}
+}
+
+func (i *interrupter) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.cancel != nil {
+		i.cancel()
+	}
+}
+
+var errSyntax = errors.New("syntax error")
+
+// readCommand reads lines until they make a complete command; a blank line is one that does nothing.
+func (c *Call) readCommand(ctx context.Context, in *console, dir string) (*syntax.File, error) {
+	text, prompt := "", c.prompt(dir)
+	for {
+		fmt.Fprint(c.Err, prompt) //nolint:errcheck // nobody listens
+		line, err := in.readLine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		text += line
+		file, err := parse(text)
+		if err == nil {
+			return file, nil
+		}
+		if !syntax.IsIncomplete(err) || len(text) > maxScript {
+			c.say("sh: %s", syntaxText(err))
+			return nil, errSyntax
+		}
+		prompt = "> "
+	}
+}
+
+// prompt is root@host:/# , and / # in busybox.
+func (c *Call) prompt(dir string) string {
+	if dir == "/root" {
+		dir = "~"
+	}
+	if c.busybox() {
+		return dir + " # "
+	}
+	return "root@" + c.Sys.hostname() + ":" + dir + "# "
+}
+
+// runShell is sh: with -c a script from the arguments, with a name one from a file, else from the standard input.
+func runShell(ctx context.Context, c *Call) int {
+	opts, rest, err := getopt(c.Args[1:], "+c: e x i l s u login norc")
+	if err != nil {
+		return c.fail(2, "%v", err)
+	}
+	flags := ""
+	for _, f := range []string{"e", "u", "x"} {
+		if opts.has(f) {
+			flags += "set -" + f + "; "
+		}
+	}
+	if text, ok := opts.last("c"); ok {
+		if len(rest) > 0 {
+			sub := *c
+			sub.script0 = rest[0]
+			return sub.script(ctx, flags+text, rest[1:])
+		}
+		return c.script(ctx, flags+text, nil)
+	}
+	if len(rest) > 0 && !opts.has("s") {
+		text, err := c.Sys.read(absolute(c.Dir, rest[0]))
+		if err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				return c.fail(statusNotFound, "%s: No such file or directory", rest[0])
+			}
+			return c.fail(126, "%s: %s", rest[0], errnoText(err))
+		}
+		sub := *c
+		sub.script0 = rest[0]
+		return sub.script(ctx, flags+string(text), rest[1:])
+	}
+	if c.TTY || opts.has("i") {
+		return c.interact(ctx)
+	}
+	var text strings.Builder
+	if err := copyText(&text, c.In, maxScript); err != nil {
+		return c.fail(2, "%v", err)
+	}
+	sub := *c
+	sub.In = emptyReader{}
+	return sub.script(ctx, flags+text.String(), rest)
+}

@@ -1,0 +1,232 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// ipCall is one run of ip.
+type ipCall struct {
+	*Call
+	ns      *netns.Namespace
+	args    []string // what is not yet read
+	details bool     // -d
+	brief   bool     // -br
+	oneline bool     // -o
+	four    bool     // -4
+	stats   bool     // -s
+}
+
+// errIP is an error that ip reports in words of its own, with the status that goes with it.
+type errIP struct {
+	text   string
+	status int
+}
+
+// Error implements error.
+func (e *errIP) Error() string { return e.text }
+
+// bad is an error about the command line, kernelSays one that the kernel would have answered.
+func bad(text string) error        { return &errIP{text, 1} }
+func kernelSays(text string) error { return &errIP{"RTNETLINK answers: " + text, 2} }
+
+// runIP is ip: address, link, route, neigh and netns.
+func runIP(ctx context.Context, c *Call) int {
+	i := &ipCall{Call: c, ns: c.Sys.NS, args: c.Args[1:]}
+	for len(i.args) > 0 && strings.HasPrefix(i.args[0], "-") {
+		switch o := i.args[0]; o {
+		case "-d", "-details":
+			i.details = true
+		case "-br", "-brief":
+			i.brief = true
+		case "-o", "-oneline":
+			i.oneline = true
+		case "-4":
+			i.four = true
+		case "-s", "-stats":
+			i.stats = true
+		case "-6":
+			return 0 // there is no IPv6
+		case "-n", "-netns":
+			if len(i.args) < 2 {
+				return c.say1("Command line is not complete. Try option \"help\"", 255)
+			}
+			ns, ok := c.Sys.netns(i.args[1])
+			if !ok {
+				return c.say1("Cannot open network namespace \""+i.args[1]+"\": No such file or directory", 255)
+			}
+			i.ns, i.args = ns, i.args[1:]
+		default:
+			return c.say1("Option \""+o+"\" is unknown, try \"ip -help\".", 255)
+		}
+		i.args = i.args[1:]
+	}
+	return i.object(ctx)
+}
+
+// say1 writes a line to the standard error and returns a status.
+func (c *Call) say1(line string, status int) int {
+	c.say("%s", line)
+	return status
+}
+
+func (i *ipCall) object(ctx context.Context) int {
+	object := i.next()
+	if object == "" {
+		return i.say1("Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\nwhere  OBJECT := { link | address | route | neighbour | netns }", 255)
+	}
+	var err error
+	switch {
+	case abbreviates(object, "address"), object == "addr":
+		err = i.address()
+	case abbreviates(object, "link"):
+		err = i.link()
+	case abbreviates(object, "route"):
+		err = i.route(ctx)
+	case abbreviates(object, "neighbour"), abbreviates(object, "neighbor"):
+		err = i.neighbour()
+	case object == "netns":
+		return i.netns(ctx)
+	default:
+		return i.say1("Object \""+object+"\" is unknown, try \"ip help\".", 1)
+	}
+	var e *errIP
+	switch {
+	case errors.As(err, &e):
+		return i.say1(e.text, e.status)
+	case err != nil:
+		return i.say1("RTNETLINK answers: "+err.Error(), 2)
+	}
+	return 0
+}
+
+// abbreviates tells whether a word is a beginning of another.
+func abbreviates(word, full string) bool { return word != "" && strings.HasPrefix(full, word) }
+
+// next takes the next argument, "" if there is none.
+func (i *ipCall) next() string {
+	if len(i.args) == 0 {
+		return ""
+	}
+	a := i.args[0]
+	i.args = i.args[1:]
+	return a
+}
+
+// verb takes the command behind an object; without one, show.
+func (i *ipCall) verb() string {
+	if v := i.next(); v != "" {
+		return v
+	}
+	return "show"
+}
+
+// pairs reads the rest as keywords with a value each; a word that is no keyword gets the name first.
+func (i *ipCall) pairs(first string, keywords ...string) (map[string]string, error) {
+	got := map[string]string{}
+	for len(i.args) > 0 {
+		word := i.next()
+		known := false
+		for _, k := range keywords {
+			if word == k {
+				if len(i.args) == 0 {
+					return nil, bad("Command line is not complete. Try option \"help\"")
+				}
+				got[k], known = i.next(), true
+			}
+		}
+		if known {
+			continue
+		}
+		if _, twice := got[first]; twice || first == "" {
+			return nil, bad("Error: either \"" + word + "\" is duplicate, or \"" + word + "\" is a garbage.")
+		}
+		got[first] = word
+	}
+	return got, nil
+}
+
+// device returns the interface of that name.
+func (i *ipCall) device(name string) (*netns.Interface, error) {
+	dev, ok := i.ns.Interface(name)
+	if !ok {
+		return nil, bad("Device \"" + name + "\" does not exist.")
+	}
+	return dev, nil
+}
+
+// parsePrefix reads an address with or without a prefix length; default is 0/0.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if text == "default" {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0), nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil && a.Is4() {
+		return netip.PrefixFrom(a, 32), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || !p.Addr().Is4() {
+		return p, bad("Error: inet prefix is expected rather than \"" + text + "\".")
+	}
+	return p, nil
+}
+
+// netns is ip netns: list, and exec NAME COMMAND.
+func (i *ipCall) netns(ctx context.Context) int {
+	switch verb := i.next(); verb {
+	case "", "list", "show", "ls":
+		for _, name := range i.Sys.sandboxNames() {
+			i.Printf("%s\n", name)
+		}
+		return 0
+	case "exec":
+		name := i.next()
+		if name == "" || len(i.args) == 0 {
+			return i.say1("No command specified", 255)
+		}
+		return i.enter(ctx, name, i.args)
+	default:
+		return i.say1("Command \""+verb+"\" is unknown, try \"ip netns help\".", 255)
+	}
+}
+
+// enter runs a command in another of the machine's namespaces.
+func (c *Call) enter(ctx context.Context, name string, argv []string) int {
+	ns, ok := c.Sys.netns(name)
+	if !ok {
+		return c.say1("Cannot open network namespace \""+name+"\": No such file or directory", 255)
+	}
+	sub := *c
+	sub.Sys = c.Sys.within(ns)
+	return sub.Exec(ctx, argv)
+}
+
+// runNsenter is nsenter --net=/var/run/docker/netns/NAME COMMAND.
+func runNsenter(ctx context.Context, c *Call) int {
+	args := c.Args[1:]
+	for i, a := range args { // -n without a value is of no use here, -t with a process neither
+		if rest, ok := strings.CutPrefix(a, "-n"); ok && rest != "" {
+			args[i] = "--net=" + strings.TrimPrefix(rest, "=")
+		} else if !strings.HasPrefix(a, "-") {
+			break
+		}
+	}
+	opts, rest, err := getopt(args, "+net:")
+	if err != nil {
+		return c.Errorf("%v", err)
+	}
+	name, ok := opts.last("net")
+	if !ok {
+		return c.Errorf("no namespace was given: --net=/var/run/docker/netns/NAME")
+	}
+	if _, ok := c.Sys.netns(name); !ok {
+		return c.Errorf("cannot open %s: No such file or directory", name)
+	}
+	if len(rest) == 0 {
+		rest = []string{"sh"}
+	}
+	return c.enter(ctx, name, rest)
+}

@@ -1,0 +1,376 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netsim-lab/netsim/dns"
+)
+
+// digQuery is what dig was asked.
+type digQuery struct {
+	servers []netip.AddrPort
+	name    string
+	typ     dns.Type
+	tcp     bool
+	norec   bool
+	timeout time.Duration
+	tries   int
+	options dns.DigOptions
+}
+
+// Exit statuses of dig.
+const (
+	digUsage    = 1
+	digNoAnswer = 9
+)
+
+// runDig is dig: [@SERVER] [-p PORT] [-x ADDR | NAME] [-t TYPE | TYPE] [+short +tcp ...].
+func runDig(ctx context.Context, c *Call) int {
+	q, server, err := c.parseDig()
+	if err != nil {
+		c.Printf("dig: %v\n", err)
+		return digUsage
+	}
+	port := uint16(53)
+	if len(q.servers) > 0 {
+		port = q.servers[0].Port()
+	}
+	if server == "" {
+		q.servers = c.Sys.resolvConf().Servers()
+		for i := range q.servers {
+			q.servers[i] = netip.AddrPortFrom(q.servers[i].Addr(), port)
+		}
+	} else {
+		addr, err := c.Sys.lookup(ctx, server)
+		if err != nil {
+			c.Printf("dig: couldn't get address for '%s': not found\n", server)
+			return 10
+		}
+		q.servers = []netip.AddrPort{netip.AddrPortFrom(addr, port)}
+	}
+	reply := q.ask(ctx, c.Sys)
+	if reply == nil {
+		if ended(ctx) {
+			return statusInterrupted
+		}
+		if !q.options.Short && q.options.Hide&dns.DigCmd == 0 {
+			c.Printf("%s", dns.DigBanner(c.Args[1:]))
+		}
+		c.Printf("%s", dns.DigNoServers)
+		return digNoAnswer
+	}
+	q.options.When = time.Now()
+	c.Printf("%s", dns.FormatDig(reply, q.options))
+	return 0
+}
+
+// ask puts the question to each server, as often as it should.
+func (q *digQuery) ask(ctx context.Context, s *System) *dns.Reply {
+	for range q.tries {
+		for _, server := range q.servers {
+			r, err := dns.Query(ctx, s.NS.Dial, server, dns.Question{Name: q.name, Type: q.typ, TCP: q.tcp, NoRecurse: q.norec, Timeout: q.timeout})
+			if err == nil {
+				return r
+			}
+			if ended(ctx) {
+				return nil
+			}
+			if !timeout(err) { // an ICMP error: do not ask again at once
+				pause(ctx, min(q.timeout, 100*time.Millisecond))
+			}
+		}
+	}
+	return nil
+}
+
+var errDig = errors.New("couldn't understand the command line")
+
+func (c *Call) parseDig() (q *digQuery, server string, err error) {
+	q = &digQuery{typ: dns.TypeA, timeout: 5 * time.Second, tries: 3, options: dns.DigOptions{Args: c.Args[1:]}}
+	args := c.Args[1:]
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		value := ""
+		if len(a) == 2 && a[0] == '-' && strings.Contains("xptqcbfk", a[1:]) {
+			if i++; i == len(args) {
+				return nil, "", errDig
+			}
+			value = args[i]
+		}
+		switch {
+		case strings.HasPrefix(a, "@"):
+			server = a[1:]
+		case strings.HasPrefix(a, "+"):
+			if err := q.plus(a[1:]); err != nil {
+				return nil, "", err
+			}
+		case a == "-x":
+			addr, err := netip.ParseAddr(value)
+			if err != nil {
+				return nil, "", errors.New("invalid address " + value)
+			}
+			q.name, q.typ = dns.ReverseName(addr), dns.TypePTR
+		case a == "-p":
+			p, err := number(value, 1, 65535)
+			if err != nil {
+				return nil, "", err
+			}
+			q.servers = []netip.AddrPort{netip.AddrPortFrom(netip.Addr{}, uint16(p))}
+		case a == "-t":
+			if q.typ, err = dns.ParseType(value); err != nil {
+				return nil, "", errors.New("invalid type " + value)
+			}
+		case a == "-q":
+			q.name = value
+		case a == "-4", a == "-6", a == "-c", a == "IN", a == "in":
+		case strings.HasPrefix(a, "-"):
+			return nil, "", errors.New("invalid option " + a)
+		default:
+			if t, err := dns.ParseType(a); err == nil && q.name != "" {
+				q.typ = t
+			} else {
+				q.name = a
+			}
+		}
+	}
+	if q.name == "" {
+		q.name = "."
+	}
+	return q, server, nil
+}
+
+// plus reads an option of dig's that begins with a plus.
+func (q *digQuery) plus(o string) error {
+	parts := map[string]dns.DigParts{"cmd": dns.DigCmd, "comments": dns.DigComments, "question": dns.DigQuestion, "answer": dns.DigAnswer,
+		"authority": dns.DigAuthority, "additional": dns.DigAdditional, "stats": dns.DigStats,
+		"all": dns.DigCmd | dns.DigComments | dns.DigQuestion | dns.DigAnswer | dns.DigAuthority | dns.DigAdditional | dns.DigStats}
+	name, value, _ := strings.Cut(o, "=")
+	plain, no := strings.CutPrefix(name, "no")
+	switch name {
+	case "short":
+		q.options.Short = true
+		return nil
+	case "tcp", "vc":
+		q.tcp = true
+		return nil
+	case "norecurse", "norec":
+		q.norec = true
+		return nil
+	case "recurse", "search", "nosearch", "edns", "noedns", "notcp", "noshort", "dnssec", "nodnssec", "multiline":
+		return nil
+	case "time", "timeout", "tries", "retry":
+		n, err := number(value, 0, 1000)
+		switch {
+		case err != nil:
+			return err
+		case name == "tries":
+			q.tries = max(n, 1)
+		case name == "retry":
+			q.tries = n + 1
+		default:
+			q.timeout = time.Duration(max(n, 1)) * time.Second
+		}
+		return nil
+	}
+	part, ok := parts[plain]
+	switch {
+	case !ok:
+		return errors.New("invalid option: +" + o)
+	case no:
+		q.options.Hide |= part
+	default:
+		q.options.Hide &^= part
+	}
+	return nil
+}
+
+// runNslookup is nslookup NAME [SERVER].
+func runNslookup(ctx context.Context, c *Call) int {
+	var args []string
+	for _, a := range c.Args[1:] {
+		if !strings.HasPrefix(a, "-") {
+			args = append(args, a)
+		}
+	}
+	if len(args) == 0 {
+		return c.Errorf("no name was given")
+	}
+	conf := c.Sys.resolvConf()
+	servers := conf.Servers()
+	if len(args) > 1 {
+		a, err := c.Sys.lookup(ctx, args[1])
+		if err != nil {
+			return c.Errorf("couldn't get address for '%s': not found", args[1])
+		}
+		servers = []netip.AddrPort{netip.AddrPortFrom(a, 53)}
+	}
+	if a, err := netip.ParseAddr(args[0]); err == nil {
+		return c.nslookupReverse(ctx, a, servers)
+	}
+	status, server, hosts := "NXDOMAIN", servers[0], []dns.NslookupHost(nil)
+	for _, name := range conf.Candidates(args[0]) {
+		q := &digQuery{servers: servers, name: name, typ: dns.TypeA, timeout: conf.Timeout(), tries: conf.Attempts()}
+		r := q.ask(ctx, c.Sys)
+		if r == nil {
+			status = ""
+			break
+		}
+		server, status = r.Server, r.Status()
+		for _, a := range r.Addrs() {
+			hosts = append(hosts, dns.NslookupHost{Addr: a})
+		}
+		if len(hosts) > 0 {
+			break
+		}
+	}
+	if ended(ctx) {
+		return statusInterrupted
+	}
+	if status == "" && !c.busybox() {
+		c.Printf(";; connection timed out; no servers could be reached\n\n")
+		return 1
+	}
+	style := dns.NslookupBind
+	if c.busybox() {
+		style = dns.NslookupBusybox
+		for i := range hosts {
+			hosts[i].Name = c.Sys.reverse(ctx, hosts[i].Addr)
+		}
+	}
+	c.Printf("%s", dns.FormatNslookup(style, server, args[0], status, hosts))
+	if len(hosts) == 0 {
+		return 1
+	}
+	return 0
+}
+
+func (c *Call) nslookupReverse(ctx context.Context, a netip.Addr, servers []netip.AddrPort) int {
+	q := &digQuery{servers: servers, name: dns.ReverseName(a), typ: dns.TypePTR, timeout: 5 * time.Second, tries: 2}
+	r := q.ask(ctx, c.Sys)
+	server, status, names := servers[0], "SERVFAIL", []string(nil)
+	if r != nil {
+		server, status, names = r.Server, r.Status(), r.Pointers()
+	}
+	if c.busybox() {
+		name := ""
+		if len(names) > 0 {
+			name = strings.TrimSuffix(names[0], ".")
+		}
+		c.Printf("%s", dns.FormatNslookup(dns.NslookupBusybox, server, a.String(), status, []dns.NslookupHost{{Addr: a, Name: name}}))
+		return 0
+	}
+	c.Printf("Server:\t\t%s\nAddress:\t%s#%d\n\n", server.Addr(), server.Addr(), server.Port())
+	if len(names) == 0 {
+		c.Printf("** server can't find %s: %s\n\n", strings.TrimSuffix(q.name, "."), status)
+		return 1
+	}
+	c.Printf("Non-authoritative answer:\n")
+	for _, n := range names {
+		c.Printf("%s\tname = %s\n", strings.TrimSuffix(q.name, "."), n)
+	}
+	c.Printf("\n")
+	return 0
+}
+
+// runHost is host NAME [SERVER].
+func runHost(ctx context.Context, c *Call) int {
+	_, rest, err := getopt(c.Args[1:], "t: v a W: R:")
+	if err != nil || len(rest) == 0 {
+		return c.say1("Usage: host [-t type] {name} [server]", 1)
+	}
+	conf := c.Sys.resolvConf()
+	q := &digQuery{servers: conf.Servers(), typ: dns.TypeA, timeout: conf.Timeout(), tries: conf.Attempts()}
+	if len(rest) > 1 {
+		a, err := c.Sys.lookup(ctx, rest[1])
+		if err != nil {
+			return c.say1("host: couldn't get address for '"+rest[1]+"': not found", 1)
+		}
+		q.servers = []netip.AddrPort{netip.AddrPortFrom(a, 53)}
+	}
+	names := conf.Candidates(rest[0])
+	if a, err := netip.ParseAddr(rest[0]); err == nil {
+		names, q.typ = []string{dns.ReverseName(a)}, dns.TypePTR
+	}
+	status := "3(NXDOMAIN)"
+	for _, q.name = range names {
+		r := q.ask(ctx, c.Sys)
+		switch {
+		case r == nil:
+			c.Printf(";; connection timed out; no servers could be reached\n")
+			return 1
+		case len(r.Addrs())+len(r.Pointers()) > 0:
+			for _, a := range r.Addrs() {
+				c.Printf("%s has address %s\n", strings.TrimSuffix(q.name, "."), a)
+			}
+			for _, p := range r.Pointers() {
+				c.Printf("%s domain name pointer %s\n", strings.TrimSuffix(q.name, "."), p)
+			}
+			return 0
+		case r.Status() == "SERVFAIL":
+			status = "2(SERVFAIL)"
+		case r.Status() == "REFUSED":
+			status = "5(REFUSED)"
+		}
+	}
+	c.Printf("Host %s not found: %s\n", rest[0], status)
+	return 1
+}
+
+// runGetent is getent hosts|ahosts|ahostsv4 NAME, and services NAME.
+func runGetent(ctx context.Context, c *Call) int {
+	if len(c.Args) < 2 {
+		return c.say1("getent: wrong number of arguments", 1)
+	}
+	code := 0
+	for _, name := range c.Args[2:] {
+		switch c.Args[1] {
+		case "hosts", "ahosts", "ahostsv4":
+			if !c.getentHost(ctx, name) {
+				code = 2
+			}
+		case "services":
+			found := false
+			for port, service := range services {
+				if service == name || strconv.Itoa(port) == name {
+					c.Printf("%-21s %d/tcp\n", service, port)
+					found = true
+				}
+			}
+			if !found {
+				code = 2
+			}
+		default:
+			return c.say1("Unknown database: "+c.Args[1], 1)
+		}
+	}
+	return code
+}
+
+func (c *Call) getentHost(ctx context.Context, name string) bool {
+	if a, err := netip.ParseAddr(name); err == nil && c.Args[1] == "hosts" {
+		if name = c.Sys.reverse(ctx, a); name != "" {
+			c.Printf("%-15s %s\n", a, name)
+		}
+		return name != ""
+	}
+	addrs, err := c.Sys.lookupAll(ctx, name)
+	if err != nil {
+		return false
+	}
+	if c.Args[1] == "hosts" {
+		for _, a := range addrs {
+			c.Printf("%-15s %s\n", a, name)
+		}
+		return true
+	}
+	for _, a := range slices.Compact(addrs) {
+		c.Printf("%-15s STREAM %s\n%-15s DGRAM  \n%-15s RAW    \n", a, name, a, a)
+	}
+	return true
+}

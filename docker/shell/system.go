@@ -1,0 +1,260 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/netsim-lab/netsim/dns"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// Flavour says which tools a System has and whose they look like.
+type Flavour uint8
+
+// The flavours.
+const (
+	Full    Flavour = iota // every tool there is: a container made for looking around
+	Host                   // a machine: every tool, and the namespaces of its containers
+	Busybox                // busybox's applets, in busybox's looks
+	Ubuntu                 // a bare ubuntu: no network tools until apt-get install (A11)
+)
+
+// String returns the flavour's name.
+func (f Flavour) String() string {
+	if int(f) >= len(flavourNames) {
+		return fmt.Sprintf("flavour(%d)", uint8(f))
+	}
+	return flavourNames[f]
+}
+
+var flavourNames = [...]string{"full", "host", "busybox", "ubuntu"}
+
+// Process is a line of ps.
+type Process struct {
+	PID     int
+	User    string // empty: root
+	Command string
+}
+
+// System is a host or container as its command line sees it. Its fields must not change while commands run; it is used
+// by pointer, for it keeps the files that commands write. NS is the only field that must be set.
+type System struct {
+	NS       *netns.Namespace
+	Hostname string // empty: the namespace's name
+	// Files returns the text of a file that is made elsewhere, as /etc/hosts and /etc/resolv.conf; it is asked each time.
+	// What a command writes hides it. nil: there are none.
+	Files   func(path string) ([]byte, bool)
+	Env     []string // K=V; HOME, PATH and HOSTNAME have values of their own if not among them
+	Flavour Flavour
+	// Extra are the commands of a floor above, as docker or an image's programs, by name. They come before the tools.
+	Extra map[string]Tool
+	// Sandboxes returns the namespaces that `ip netns` and `nsenter --net` know by name, as those below
+	// /var/run/docker/netns; nil: there are none.
+	Sandboxes func() map[string]*netns.Namespace
+	// Processes lists what runs, for ps and the owners of sockets; nil: ps shows the shell alone.
+	Processes func() []Process
+
+	once  sync.Once
+	state *state
+}
+
+// state is what a System remembers between commands.
+type state struct {
+	files tree
+
+	mu        sync.Mutex
+	installed map[string]bool // guarded by mu: packages of apt-get
+	updated   bool            // guarded by mu: apt-get update was run
+	nextPID   int             // guarded by mu
+}
+
+func (s *System) st() *state {
+	s.once.Do(func() {
+		s.state = &state{installed: map[string]bool{}, nextPID: 7}
+		s.state.files.init()
+	})
+	return s.state
+}
+
+// hostname returns the name that the system gives itself.
+func (s *System) hostname() string {
+	if s.Hostname != "" {
+		return s.Hostname
+	}
+	if s.NS == nil {
+		return "localhost"
+	}
+	name := s.NS.Name()
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+// within returns the system as seen from another of its namespaces: the same files and tools.
+func (s *System) within(ns *netns.Namespace) *System {
+	n := &System{NS: ns, Hostname: s.hostname(), Files: s.Files, Env: s.Env, Flavour: s.Flavour, Extra: s.Extra,
+		Sandboxes: s.Sandboxes, Processes: s.Processes}
+	st := s.st()
+	n.once.Do(func() { n.state = st })
+	return n
+}
+
+// netns returns a namespace by the name or path that ip netns and nsenter take.
+func (s *System) netns(name string) (*netns.Namespace, bool) {
+	if s.Sandboxes == nil {
+		return nil, false
+	}
+	ns, ok := s.Sandboxes()[name[strings.LastIndexByte(name, '/')+1:]]
+	return ns, ok && ns != nil
+}
+
+// sandboxNames lists the names that netns knows.
+func (s *System) sandboxNames() []string {
+	if s.Sandboxes == nil {
+		return nil
+	}
+	var names []string
+	for name := range s.Sandboxes() {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// lookup turns a name or address into one IPv4 address.
+func (s *System) lookup(ctx context.Context, name string) (netip.Addr, error) {
+	all, err := s.lookupAll(ctx, name)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return all[0], nil
+}
+
+// lookupAll turns a name into its IPv4 addresses, at least one.
+func (s *System) lookupAll(ctx context.Context, name string) ([]netip.Addr, error) {
+	addrs, err := s.NS.LookupHost(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var v4 []netip.Addr
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			v4 = append(v4, a)
+		}
+	}
+	if len(v4) == 0 {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	return v4, nil
+}
+
+// reverseTimeout bounds the wait for a name that only decorates a line.
+const reverseTimeout = 2 * time.Second
+
+// reverse returns the name of an address, from /etc/hosts or the name server; "" if there is none.
+func (s *System) reverse(ctx context.Context, a netip.Addr) string {
+	ctx, cancel := context.WithTimeout(ctx, reverseTimeout)
+	defer cancel()
+	name, err := s.resolver().LookupAddr(ctx, a)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// resolver returns the stub resolver that the system's files describe.
+func (s *System) resolver() *dns.Client {
+	return dns.NewClient(dns.ClientConfig{Dial: s.NS.Dial, Resolv: s.resolvConf, Hosts: func() *dns.Hosts {
+		text, _ := s.readFile("/etc/hosts")
+		return dns.ParseHosts(string(text))
+	}})
+}
+
+func (s *System) resolvConf() dns.ResolvConf {
+	text, _ := s.readFile("/etc/resolv.conf")
+	return dns.ParseResolvConf(string(text))
+}
+
+// temporary tells whether a lookup failed because no server answered.
+func temporary(err error) bool {
+	var d *net.DNSError
+	return errors.As(err, &d) && !d.IsNotFound
+}
+
+// Stdio is where a command line reads and writes. nil: at its end, or discarded. Out and Err may be the same writer.
+type Stdio struct {
+	In       io.Reader
+	Out, Err io.Writer
+	TTY      bool // In is a terminal: sh without arguments prompts, and the byte 0x03 interrupts
+}
+
+// Tool is a command: it runs until it is done or ctx ends, returns its exit status, and leaves nothing running.
+type Tool func(ctx context.Context, c *Call) int
+
+// Call is one run of a Tool.
+type Call struct {
+	Args []string // the command's name first
+	Sys  *System
+	In   io.Reader // ends when the tool's context does
+	Out  io.Writer
+	Err  io.Writer
+	Env  []string // exported variables, K=V
+	Dir  string   // the working directory
+	TTY  bool
+
+	jobs    *jobs
+	job     string // of the shell that runs the command
+	script0 string // what $0 is; "": sh
+}
+
+// Printf writes to the standard output.
+func (c *Call) Printf(format string, args ...any) {
+	fmt.Fprintf(c.Out, format, args...) //nolint:errcheck // a closed pipe ends the tool by its context
+}
+
+// Errorf writes a line to the standard error, after the command's name, and returns exit status 1.
+func (c *Call) Errorf(format string, args ...any) int {
+	return c.fail(1, format, args...)
+}
+
+// fail is Errorf with another status.
+func (c *Call) fail(status int, format string, args ...any) int {
+	fmt.Fprintf(c.Err, c.name()+": "+format+"\n", args...) //nolint:errcheck // nobody listens
+	return status
+}
+
+// say writes a line to the standard error as it is.
+func (c *Call) say(format string, args ...any) {
+	fmt.Fprintf(c.Err, format+"\n", args...) //nolint:errcheck // nobody listens
+}
+
+// name returns the command's name without a directory.
+func (c *Call) name() string {
+	return c.Args[0][strings.LastIndexByte(c.Args[0], '/')+1:]
+}
+
+// Getenv returns an exported variable, "" if it is not set.
+func (c *Call) Getenv(key string) string {
+	for i := len(c.Env) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(c.Env[i], "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// busybox tells whether tools look like busybox's.
+func (c *Call) busybox() bool { return c.Sys.Flavour == Busybox }
+
+// Exec runs another command with the same standard files, as exec does.
+func (c *Call) Exec(ctx context.Context, argv []string) int {
+	sub := *c
+	sub.Args = argv
+	return invoke(ctx, &sub)
+}
