@@ -283,9 +283,12 @@ func (p *parser) changeChains(t *table) error {
 	return nil
 }
 
+// unprintable tells whether a character of a name would not come back whole from a listing that a shell reads.
+func unprintable(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("'\"\\", c) }
+
 func checkName(name string) error {
 	switch {
-	case name == "" || strings.ContainsAny(name, " \t\n"):
+	case name == "" || strings.ContainsFunc(name, unprintable):
 		return usage("Invalid chain name `%s'", name)
 	case name[0] == '-' || name[0] == '!':
 		return usage("chain name not allowed to start with `%c'", name[0])

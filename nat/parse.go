@@ -319,6 +319,9 @@ func parseDevice(s string, inverted bool) (device, error) {
 	if len(s) > 15 {
 		return device{}, usage("interface name `%s' must be shorter than IFNAMSIZ (15)", s)
 	}
+	if strings.ContainsFunc(s, unprintable) {
+		return device{}, usage("interface name `%s' has characters that no interface's name has", s)
+	}
 	name, wild := strings.CutSuffix(s, "+")
 	return device{name: name, wild: wild, set: name != "" || inverted, not: inverted}, nil
 }
