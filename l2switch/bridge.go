@@ -174,6 +174,7 @@ func (p *pass) emit(r route, run []*fabric.Frame) {
 func (p *pass) flood(r route, run []*fabric.Frame) {
 	ports := *p.sw.ports.Load()
 	p.traceFlood(r, run, ports)
+	p.age(r, run, ports)
 	var last *Port
 	for _, out := range ports {
 		if !p.floods(r, out) {

@@ -5,5 +5,8 @@
 // Nothing here starts a goroutine, so there is nothing to run or close: an expired address is unknown when it is looked
 // up, and Sweep removes such entries for whoever wants them gone.
 //
+// A loop of switches ends as drops for the hop limit: a flooded frame ages by more than one device where it is multiplied,
+// so that a broadcast storm dies out, whoever's goroutine it runs on.
+//
 // The spanning tree protocol is not spoken; its frames are flooded, as a Linux bridge does with STP off.
 package l2switch
