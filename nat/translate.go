@@ -173,22 +173,34 @@ func portClass(t tuple) (lo, hi uint16) {
 	return 1024, 65535
 }
 
-// freePort tries all ports of a range for the end m of a packet, from a random one on.
+// Bounds of the search for a free port, Linux's (nf_nat_core.c): a range that is all but used up must not keep every other
+// packet of the namespace waiting for the table.
+const (
+	portTries    = 128
+	fewPortTries = 16 // a round of fewer is the last
+)
+
+// freePort looks for a free port for the end m of a packet, from a random one on: at all of a range of up to portTries,
+// and in a larger one here and there.
 func (n *Netfilter) freePort(m manip, to tuple, r natRange, c *conn, at int64) (tuple, bool) {
 	size := uint32(r.portHi-r.portLo) + 1
-	start := n.rand.Uint32N(size)
-	for i := range size {
-		port := r.portLo + uint16((start+i)%size)
-		if m == natSrc {
-			to.sport = port
-		} else {
-			to.dport = port
+	for tries := min(size, portTries); ; tries /= 2 {
+		start := n.rand.Uint32N(size)
+		for i := range tries {
+			port := r.portLo + uint16((start+i)%size)
+			if m == natSrc {
+				to.sport = port
+			} else {
+				to.dport = port
+			}
+			if !n.ct.used(to, c, at) {
+				return to, true
+			}
 		}
-		if !n.ct.used(to, c, at) {
-			return to, true
+		if tries == size || tries < fewPortTries {
+			return to, false
 		}
 	}
-	return to, false
 }
 
 // rewrite does to p what was decided for its connection: m says which end this hook changes.
