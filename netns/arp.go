@@ -3,6 +3,7 @@ package netns
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ type neighbours struct {
 	m       map[netip.Addr]*neighbour // guarded by mu
 	proxy   map[netip.Addr]bool       // guarded by mu
 	sweepAt int                       // guarded by mu: at how many entries old ones are looked for
+	swept   int64                     // guarded by mu: when that was done last
 	closed  bool                      // guarded by mu
 }
 
@@ -25,10 +27,35 @@ type neighbour struct {
 	timer *time.Timer
 	armed int // counts how often timer was set; one that ran out before it was set anew does nothing
 	queue []*fabric.Frame
+	bytes int // of queue
+}
+
+// wait appends f to what waits, and returns the frames that have to go for it, oldest first. The caller holds
+// neighbours.mu.
+func (e *neighbour) wait(f *fabric.Frame) (over []*fabric.Frame) {
+	e.queue = append(e.queue, f)
+	e.bytes += f.WireLen()
+	n := 0
+	for ; len(e.queue)-n > 1 && (len(e.queue)-n > maxNeighQueue || e.bytes > maxNeighBytes); n++ {
+		over = append(over, e.queue[n])
+		e.bytes -= e.queue[n].WireLen()
+	}
+	e.queue = slices.Delete(e.queue, 0, n)
+	return over
+}
+
+// takeQueue returns what waits, and empties the queue. The caller holds neighbours.mu.
+func (e *neighbour) takeQueue() []*fabric.Frame {
+	waiting := e.queue
+	e.queue, e.bytes = nil, 0
+	return waiting
 }
 
 // firstSweep is at how many entries a table first looks for old ones.
 const firstSweep = 1024
+
+// fullSweepEvery is how often a full table is searched for old entries: not for each packet that finds no room.
+const fullSweepEvery = time.Second
 
 func (n *neighbours) init() { n.m, n.sweepAt = make(map[netip.Addr]*neighbour), firstSweep }
 
@@ -38,9 +65,9 @@ func (n *neighbours) entryLocked(addr netip.Addr, at int64) *neighbour {
 	if e != nil || n.closed {
 		return e
 	}
-	if len(n.m) >= n.sweepAt {
+	if full := len(n.m) >= maxNeighbours; len(n.m) >= n.sweepAt && (!full || at-n.swept >= int64(fullSweepEvery)) {
 		n.sweepLocked(at)
-		n.sweepAt = max(firstSweep, 2*len(n.m))
+		n.swept, n.sweepAt = at, min(max(firstSweep, 2*len(n.m)), maxNeighbours)
 	}
 	if len(n.m) >= maxNeighbours {
 		return nil
@@ -53,7 +80,15 @@ func (n *neighbours) entryLocked(addr netip.Addr, at int64) *neighbour {
 // sweepLocked forgets failed entries, and those that nobody used for long.
 func (n *neighbours) sweepLocked(at int64) {
 	for a, e := range n.m {
-		if (e.state == NeighFailed || e.state == NeighStale) && at-e.since > int64(failedLifetime) {
+		unused := e.since
+		switch e.state {
+		case NeighReachable: // which nobody looked at since, or it would be stale
+			unused += e.reachable
+		case NeighFailed, NeighStale:
+		default:
+			continue
+		}
+		if at-unused > int64(failedLifetime) {
 			delete(n.m, a)
 		}
 	}
@@ -85,18 +120,14 @@ func (i *Interface) resolveSlowly(f *fabric.Frame, addr netip.Addr, at int64, ou
 	}
 	act := e.use(at)
 	mac := e.mac
-	var over *fabric.Frame
+	var over []*fabric.Frame
 	if act.wait {
-		if len(e.queue) >= maxNeighQueue {
-			over = e.queue[0]
-			e.queue = append(e.queue[:0], e.queue[1:]...)
-		}
-		e.queue = append(e.queue, f)
+		over = e.wait(f)
 	}
 	i.armLocked(e, addr, act.timer)
 	n.mu.Unlock()
-	if over != nil {
-		i.Drop(over, fabric.DropNeighQueue, i.place)
+	for _, f := range over {
+		i.Drop(f, fabric.DropNeighQueue, i.place)
 	}
 	if act.request {
 		i.requestARP(addr, wire.MAC{})
@@ -137,7 +168,7 @@ func (i *Interface) expire(e *neighbour, addr netip.Addr, armed int) {
 	mac := e.mac
 	var failed []*fabric.Frame
 	if act.fail {
-		failed, e.queue = e.queue, nil
+		failed = e.takeQueue()
 	}
 	i.armLocked(e, addr, act.timer)
 	n.mu.Unlock()
@@ -166,8 +197,11 @@ func (i *Interface) requestARP(addr netip.Addr, to wire.MAC) {
 	i.sendARP(wire.ARPRequest, dst, src, wire.MAC{}, addr)
 }
 
-// AnnounceARP sends a gratuitous request for addr, so that neighbours forget who had it before.
+// AnnounceARP sends a gratuitous request for addr, so that neighbours forget who had it before. ARP knows IPv4 only.
 func (i *Interface) AnnounceARP(addr netip.Addr) {
+	if !addr.Is4() {
+		return
+	}
 	i.sendARP(wire.ARPRequest, wire.Broadcast, addr, wire.MAC{}, addr)
 }
 
@@ -244,7 +278,7 @@ func (i *Interface) learn(addr netip.Addr, mac wire.MAC, answered, create bool) 
 	}
 	var ready []*fabric.Frame
 	if e.state != NeighIncomplete && e.state != NeighFailed {
-		ready, e.queue = e.queue, nil
+		ready = e.takeQueue()
 	}
 	to := e.mac
 	n.mu.Unlock()
@@ -297,8 +331,7 @@ func (n *neighbours) permanent(i *Interface, a netip.Addr, mac wire.MAC) {
 	e.stop()
 	e.permanent, e.mac = true, mac
 	e.set(NeighPermanent, unixNano())
-	ready := e.queue
-	e.queue = nil
+	ready := e.takeQueue()
 	n.mu.Unlock()
 	i.emitAll(ready, mac)
 }
@@ -320,9 +353,7 @@ func (n *neighbours) remove(i *Interface, a netip.Addr) bool {
 // endLocked stops an entry that is out of the table, and returns what waited for it.
 func (e *neighbour) endLocked() []*fabric.Frame {
 	e.stop()
-	waiting := e.queue
-	e.queue = nil
-	return waiting
+	return e.takeQueue()
 }
 
 func (i *Interface) failAll(frames []*fabric.Frame) {

@@ -174,6 +174,11 @@ func (ns *Namespace) AddRoute(r Route) error {
 	if !r.Dst.IsValid() {
 		return fmt.Errorf("add route in %s: no destination", ns.cfg.Name)
 	}
+	for _, a := range []netip.Addr{r.Dst.Addr(), r.Via, r.Src} {
+		if a.IsValid() && !a.Is4() {
+			return fmt.Errorf("add route to %s in %s: %s is not an IPv4 address", r.Dst, ns.cfg.Name, a)
+		}
+	}
 	r.Dst = r.Dst.Masked()
 	return ns.change(func(c *config) (err error) {
 		if r.Via.IsValid() {

@@ -38,6 +38,7 @@ const (
 	maxProbes      = 3
 	failedLifetime = 60 * time.Second // gc_stale
 	maxNeighQueue  = 101              // frames that wait for one address (unres_qlen)
+	maxNeighBytes  = 212992           // and their bytes (unres_qlen_bytes)
 	maxNeighbours  = 65536            // gc_thresh3 as dockerd raises it
 )
 

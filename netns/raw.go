@@ -80,6 +80,9 @@ func (r *RawConn) Send(dst netip.Addr, body []byte, o RawOptions) error {
 	if len(body) > 65535-wire.IPv4Len {
 		return os.NewSyscallError("sendto", syscall.EMSGSIZE)
 	}
+	if !dst.Is4() || o.Src.IsValid() && !o.Src.Is4() {
+		return os.NewSyscallError("sendto", syscall.EAFNOSUPPORT)
+	}
 	c := r.ns.conf.Load()
 	src, err := r.ns.source(c, dst)
 	if o.Src.IsValid() {
