@@ -16,6 +16,16 @@ func BenchmarkNewFree(b *testing.B) {
 	}
 }
 
+// BenchmarkNewFreeBatch takes and frees 32 frames at a time; the figures are per frame.
+func BenchmarkNewFreeBatch(b *testing.B) {
+	batch := make([]*fabric.Frame, 32)
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += len(batch) {
+		fabric.NewBatch(batch)
+		fabric.FreeAll(batch)
+	}
+}
+
 // BenchmarkNewFreeAcross makes frames in one goroutine and frees them in another, as a link does.
 func BenchmarkNewFreeAcross(b *testing.B) {
 	b.ReportAllocs()
@@ -34,9 +44,7 @@ func BenchmarkNewFreeAcross(b *testing.B) {
 	}()
 	for i := 0; i < b.N; i += 64 {
 		batch := <-back
-		for k := range batch {
-			batch[k] = fabric.New()
-		}
+		fabric.NewBatch(batch)
 		ch <- batch
 	}
 	close(ch)

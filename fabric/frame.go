@@ -3,6 +3,8 @@
 package fabric
 
 import (
+	"slices"
+
 	"gvisor.dev/gvisor/pkg/buffer"
 
 	"github.com/netsim-lab/netsim/fabric/wire"
@@ -71,17 +73,35 @@ type Frame struct {
 // New returns an empty frame with Headroom bytes in front, from the free list.
 func New() *Frame {
 	f := get()
+	f.reset()
+	return f
+}
+
+// NewBatch fills batch with empty frames as New does, at a fraction of the cost for each.
+func NewBatch(batch []*Frame) {
+	getAll(batch)
+	for _, f := range batch {
+		f.reset()
+	}
+}
+
+func (f *Frame) reset() {
 	f.start, f.end = Headroom, Headroom
 	f.l3, f.l4, f.inner = 0, 0, 0
 	f.Segs, f.MSS = 1, 0
 	f.EtherType, f.Proto, f.Checksum, f.Hops = 0, 0, ChecksumComplete, 0
 	f.Hash, f.At, f.Trace = 0, 0, nil
-	return f
 }
 
 // FromBytes returns a frame that holds a copy of one wire frame, Ethernet header first.
 func FromBytes(b []byte) *Frame {
 	f := New()
+	f.Fill(b)
+	return f
+}
+
+// Fill makes an empty frame hold a copy of one wire frame, Ethernet header first.
+func (f *Frame) Fill(b []byte) {
 	n := min(len(b), LinearMax)
 	if n < len(b) {
 		n = headersMax
@@ -90,22 +110,28 @@ func FromBytes(b []byte) *Frame {
 	if n < len(b) {
 		f.payload = buffer.MakeWithData(b[n:])
 	}
-	return f
 }
 
 // Free gives the frame's memory back. The frame must not be used after.
 func (f *Frame) Free() {
-	if f.payload.Size() > 0 {
-		f.payload.Release()
-	}
+	f.release()
 	put(f)
 }
 
-// FreeAll frees every frame of a batch.
+// FreeAll frees every frame of a batch, at a fraction of the cost for each.
 func FreeAll(batch []*Frame) {
 	for _, f := range batch {
-		f.Free()
+		f.release()
 	}
+	putAll(batch)
+}
+
+// release lets go of what the frame refers to.
+func (f *Frame) release() {
+	if f.payload.Size() > 0 {
+		f.payload.Release()
+	}
+	f.Trace = nil
 }
 
 // Clone returns a copy with headers of its own and the same shared payload.
@@ -273,8 +299,8 @@ func (f *Frame) appendPayload(b []byte, off, n int) []byte {
 		return b
 	}
 	at := len(b)
-	b = append(b, make([]byte, n)...)
-	read, _ := f.payload.ReadAt(b[at:at+n], int64(off))
+	b = slices.Grow(b, n)[:at+n]
+	read, _ := f.payload.ReadAt(b[at:], int64(off))
 	return b[:at+read]
 }
 

@@ -38,6 +38,30 @@ func get() *Frame {
 	return f
 }
 
+// getAll fills batch with frames off the free list, and makes those that it lacks.
+func getAll(batch []*Frame) {
+	b, _ := local.Get().(*block)
+	for len(batch) > 0 {
+		if b == nil || b.n == 0 {
+			if b = fullBlock(b); b == nil {
+				for i := range batch {
+					batch[i] = new(Frame)
+				}
+				return
+			}
+		}
+		n := min(b.n, len(batch))
+		took := b.f[b.n-n : b.n]
+		copy(batch, took)
+		clear(took)
+		b.n -= n
+		batch = batch[n:]
+	}
+	if b != nil {
+		local.Put(b)
+	}
+}
+
 // fullBlock trades the empty block b (or nil) for a full one; nil if there is none.
 func fullBlock(b *block) *block {
 	common.mu.Lock()
@@ -60,7 +84,6 @@ func fullBlock(b *block) *block {
 
 // put lays a frame on the free list.
 func put(f *Frame) {
-	f.Trace = nil
 	b, _ := local.Get().(*block)
 	if b == nil {
 		b = emptyBlock(nil)
@@ -69,6 +92,23 @@ func put(f *Frame) {
 	}
 	b.f[b.n] = f
 	b.n++
+	local.Put(b)
+}
+
+// putAll lays frames on the free list.
+func putAll(batch []*Frame) {
+	if len(batch) == 0 {
+		return
+	}
+	b, _ := local.Get().(*block)
+	for len(batch) > 0 {
+		if b == nil || b.n == blockLen {
+			b = emptyBlock(b)
+		}
+		n := copy(b.f[b.n:], batch)
+		b.n += n
+		batch = batch[n:]
+	}
 	local.Put(b)
 }
 

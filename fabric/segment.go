@@ -8,28 +8,42 @@ import (
 	"github.com/netsim-lab/netsim/fabric/wire"
 )
 
+// Cut reads the wire frames of a train one after the other. It is good until the train changes.
+type Cut struct {
+	f   *Frame
+	at  place
+	hdr int  // the length of all headers
+	one bool // it is no train
+}
+
+// Cut returns what reads the wire frames of f.
+func (f *Frame) Cut() Cut {
+	at := f.transport()
+	return Cut{f, at, f.headerLen(at), f.Segs <= 1 || f.MSS == 0 || at.off == 0}
+}
+
 // AppendSegment appends wire frame i of the train (0 to Segs-1) to b as it stands on a wire: lengths, identification,
 // sequence number, flags and checksums are those of that frame alone.
-func (f *Frame) AppendSegment(b []byte, i int) []byte {
-	at := f.transport()
-	from := len(b)
-	lin := f.Linear()
-	if f.Segs <= 1 || f.MSS == 0 || at.off == 0 {
+func (f *Frame) AppendSegment(b []byte, i int) []byte { return f.Cut().Append(b, i) }
+
+// Append appends wire frame i to b, as AppendSegment does.
+func (c Cut) Append(b []byte, i int) []byte {
+	f, from, lin := c.f, len(b), c.f.Linear()
+	if c.one {
 		b = append(b, lin...)
 		b = f.appendPayload(b, 0, int(f.payload.Size()))
-		if f.Checksum == ChecksumPartial && at.off != 0 {
-			f.sum(b[from:], at)
+		if f.Checksum == ChecksumPartial && c.at.off != 0 {
+			f.sum(b[from:], c.at)
 		}
 		return b
 	}
-	hdr := f.headerLen(at)
 	off := i * int(f.MSS)
-	n := max(0, min(int(f.MSS), f.Len()-hdr-off))
-	b = append(b, lin[:hdr]...)
-	b = f.appendData(b, hdr, off, n)
-	f.stamp(b[from:], len(b)-from, at, i, i >= int(f.Segs)-1)
-	if !f.noChecksum(at) {
-		f.sum(b[from:], at)
+	n := max(0, min(int(f.MSS), f.Len()-c.hdr-off))
+	b = append(b, lin[:c.hdr]...)
+	b = f.appendData(b, c.hdr, off, n)
+	f.stamp(b[from:], len(b)-from, c.at, i, i >= int(f.Segs)-1)
+	if !f.noChecksum(c.at) {
+		f.sum(b[from:], c.at)
 	}
 	return b
 }

@@ -28,12 +28,13 @@ func (s *socket) end(c closer) bool {
 }
 
 // fix makes of an error of the netstack's adapter what the net package returns: Linux's errno, net.ErrClosed on a
-// socket that was closed, os.ErrDeadlineExceeded.
-func (s *socket) fix(op string, local net.Addr, err error) error {
+// socket that was closed, os.ErrDeadlineExceeded. The address is asked for only then: that takes the connection's lock.
+func (s *socket) fix(op string, c interface{ LocalAddr() net.Addr }, err error) error {
 	if err == nil {
 		return nil
 	}
 	if s.closed.Load() {
+		local := c.LocalAddr()
 		return &net.OpError{Op: op, Net: local.Network(), Source: local, Err: net.ErrClosed}
 	}
 	return mapError(err)
@@ -87,13 +88,13 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := c.TCPConn.Read(b)
-	return n, c.fix("read", c.LocalAddr(), err)
+	return n, c.fix("read", c, err)
 }
 
 // Write implements net.Conn.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.TCPConn.Write(b)
-	return n, c.fix("write", c.LocalAddr(), err)
+	return n, c.fix("write", c, err)
 }
 
 // reaches tells whether there is a route to dst.

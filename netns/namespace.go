@@ -177,6 +177,9 @@ func (ns *Namespace) Forwarding() bool { return ns.forward.Load() }
 // choice where a path loses frames at random. Connections that stand keep what they have.
 func (ns *Namespace) SetSegmentation(on bool) { ns.noSegments.Store(!on) }
 
+// Segmentation tells whether TCP hands over trains.
+func (ns *Namespace) Segmentation() bool { return !ns.noSegments.Load() }
+
 // SetResolver sets how Dial turns names into addresses.
 func (ns *Namespace) SetResolver(r func(ctx context.Context, name string) ([]netip.Addr, error)) {
 	ns.mu.Lock()

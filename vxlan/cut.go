@@ -15,7 +15,8 @@ const maxHeaders = HeaderLen + wire.EthernetLen + wire.VLANLen + 60 + 60
 // Consecutive TCP segments of one flow become a train again, but only where the train stands for exactly those wire frames:
 // headers equal but for what counts up, sizes equal but for the last, and both checksums right. The checksums are looked at
 // because a train's is partial, that is right by construction, and nothing else vouches for the bytes: the outer UDP checksum
-// may be 0 (RFC 7348 section 5). That costs little next to the system call. A segment with a wrong
+// may be 0 (RFC 7348 section 5), which a socket does not tell, and a right one says that the tunnel carried the bytes
+// well, not that they went in well. That costs little next to the system call. A segment with a wrong
 // checksum goes on alone, and whoever it is for judges it, as Linux's GRO does.
 type cutter struct {
 	batch []*fabric.Frame

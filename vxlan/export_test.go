@@ -20,7 +20,7 @@ func Messages(join bool, to func(i int) string, batch []*fabric.Frame) (segs []i
 	o := newOutbox(join)
 	for i, f := range batch {
 		for s := range int(f.Segs) {
-			if !o.add(netip.MustParseAddrPort(to(i)), f, s) {
+			if !o.add(netip.MustParseAddrPort(to(i)), f.Cut(), s) {
 				refused++
 			}
 		}

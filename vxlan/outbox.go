@@ -38,10 +38,10 @@ func (o *outbox) full() bool {
 	return len(o.msgs) == maxMessages || len(o.buf)+maxDatagram > outboxBytes
 }
 
-// add appends wire frame i of f, finished, checksums filled. It returns false if that is too long for a datagram.
-func (o *outbox) add(to netip.AddrPort, f *fabric.Frame, i int) bool {
+// add appends wire frame i of a train, finished, checksums filled. It returns false if that is too long for a datagram.
+func (o *outbox) add(to netip.AddrPort, train fabric.Cut, i int) bool {
 	off := len(o.buf)
-	o.buf = f.AppendSegment(o.buf, i)
+	o.buf = train.Append(o.buf, i)
 	n := len(o.buf) - off
 	if n == 0 || n > maxDatagram {
 		o.buf = o.buf[:off]

@@ -171,20 +171,20 @@ func (u *UDP) write(ctx context.Context) error {
 
 // writeBatch sends the frames and frees them, whatever happens.
 func (u *UDP) writeBatch(box *outbox, batch []*fabric.Frame) (err error) {
-	for _, f := range batch {
+	for k, f := range batch {
 		to := takeAddr(f)
-		one := [1]*fabric.Frame{f}
-		u.Tx(one[:])
+		u.Tx(batch[k : k+1])
+		cut := f.Cut()
 		for i := 0; i < int(f.Segs) && err == nil; i++ {
 			if box.full() {
 				err = u.flush(box)
 			}
-			if !box.add(to, f, i) {
+			if !box.add(to, cut, i) {
 				u.CountDrop(fabric.DropMTU, 1)
 			}
 		}
-		f.Free()
 	}
+	fabric.FreeAll(batch)
 	if err != nil {
 		return err
 	}

@@ -9,24 +9,39 @@ import (
 // arithmetic (RFC 1071). The result is unfolded: hand it to Fold or on to the next Sum. Only the last of
 // several parts may be of odd length.
 func Sum(b []byte, sum uint64) uint64 {
-	var carry uint64
-	for len(b) >= 32 {
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
-		b = b[32:]
+	// Words are added with their bytes the other way round, which RFC 1071 section 2(B) allows and most processors
+	// load at once, in two rows that do not wait for each other.
+	var s0, s1, c0, c1 uint64
+	for len(b) >= 64 {
+		p := (*[64]byte)(b)
+		s0, c0 = bits.Add64(s0, binary.LittleEndian.Uint64(p[0:]), 0)
+		s0, c0 = bits.Add64(s0, binary.LittleEndian.Uint64(p[8:]), c0)
+		s0, c0 = bits.Add64(s0, binary.LittleEndian.Uint64(p[16:]), c0)
+		s0, c0 = bits.Add64(s0, binary.LittleEndian.Uint64(p[24:]), c0)
+		s0 += c0 // a sum that overflowed is not all ones
+		s1, c1 = bits.Add64(s1, binary.LittleEndian.Uint64(p[32:]), 0)
+		s1, c1 = bits.Add64(s1, binary.LittleEndian.Uint64(p[40:]), c1)
+		s1, c1 = bits.Add64(s1, binary.LittleEndian.Uint64(p[48:]), c1)
+		s1, c1 = bits.Add64(s1, binary.LittleEndian.Uint64(p[56:]), c1)
+		s1 += c1
+		b = b[64:]
 	}
+	s0 = add(s0, s1)
 	for len(b) >= 8 {
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		s0 = add(s0, binary.LittleEndian.Uint64(b))
 		b = b[8:]
 	}
 	if len(b) > 0 {
 		var last [8]byte
 		copy(last[:], b)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(last[:]), carry)
+		s0 = add(s0, binary.LittleEndian.Uint64(last[:]))
 	}
-	sum, carry = bits.Add64(sum, 0, carry)
+	return add(sum, bits.ReverseBytes64(s0))
+}
+
+// add adds in one's complement.
+func add(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
 	return sum + carry
 }
 

@@ -41,8 +41,9 @@ type forwarder struct {
 
 // push forwards one burst: frames are taken off the free list, filled, forwarded and freed.
 func (w *forwarder) push() {
-	for i := range w.batch {
-		w.batch[i] = fabric.FromBytes(w.frame)
+	fabric.NewBatch(w.batch[:])
+	for _, f := range w.batch {
+		f.Fill(w.frame)
 	}
 	w.in.rx.Receive(w.batch[:])
 }
