@@ -3,7 +3,6 @@ package lab
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/lab/topology"
@@ -16,8 +15,8 @@ func (c *checker) fail(at topology.Pos, format string, args ...any) {
 	c.errs = append(c.errs, topology.Error{Pos: at, Msg: fmt.Sprintf(format, args...)})
 }
 
-// check returns topology.Errors with everything in spec that a lab cannot do.
-func check(spec *topology.Spec) error {
+// Check returns topology.Errors with everything in a topology that a lab cannot do, and nil if New will take it.
+func Check(spec *topology.Spec) error {
 	c := new(checker)
 	for _, s := range spec.Fabric.Switches {
 		if s.STP {
@@ -39,34 +38,15 @@ func check(spec *topology.Spec) error {
 	return c.errs
 }
 
-// link refuses what a cable cannot do.
+// link refuses what is out of the range of cables.
 func (c *checker) link(l *topology.Link) {
-	if asked := impairments(l.Forward, l.Reverse); len(asked) > 0 {
-		c.fail(l.Pos, "links cannot have %s; they can be down and have an mtu", strings.Join(asked, ", "))
+	forward, reverse := impairment(l.Forward).Check(), impairment(l.Reverse).Check()
+	if forward != nil {
+		c.fail(l.Pos, "%v", forward)
 	}
-	if l.Forward.Down != l.Reverse.Down {
-		c.fail(l.Pos, "a link cannot be down in one direction only; write down: true for both")
+	if reverse != nil && (forward == nil || forward.Error() != reverse.Error()) {
+		c.fail(l.Pos, "%v", reverse)
 	}
-}
-
-// impairments names what is not zero in either direction, but for down.
-func impairments(both ...topology.Impairment) []string {
-	var names []string
-	add := func(is bool, name string) {
-		if is && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	for _, i := range both {
-		add(i.Delay != 0, "delay")
-		add(i.Jitter != 0, "jitter")
-		add(i.Loss != 0, "loss")
-		add(i.Duplicate != 0, "duplicate")
-		add(i.Reorder != 0, "reorder")
-		add(i.Corrupt != 0, "corrupt")
-		add(i.Rate != 0, "rate")
-	}
-	return names
 }
 
 func (c *checker) network(n *topology.Network) {

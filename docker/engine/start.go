@@ -49,6 +49,7 @@ func (c *Container) attach(ctx context.Context, r *run) error {
 			Name: c.engine.cfg.Name + "/" + c.name,
 			Seed: hashString(fmt.Sprintf("%s/%d", c.id, r.number)), Log: c.engine.log,
 		})
+		r.ns.SetSegmentation(c.engine.cfg.Host.Segmentation()) // its packets take the host's cables
 		ns := r.ns
 		c.engine.cfg.Spawn(func(group context.Context) error {
 			return ns.Run(either(r.life, group))

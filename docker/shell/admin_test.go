@@ -36,6 +36,7 @@ func TestIP(t *testing.T) {
 192.168.56.0/24 dev eth0  proto kernel  scope link  src 192.168.56.11`, 0)
 	b.expect(b.c1, "ip -4 -o addr show dev eth0; ip -br addr show dev eth0", "2: eth0    inet 172.17.0.2/16 scope global eth0\\       valid_lft forever preferred_lft forever\neth0@if4         UP             172.17.0.2/16 ", 0)
 	b.expect(b.c1, "ip route get 192.168.56.1; ip route get 172.17.0.2", "192.168.56.1 via 172.17.0.1 dev eth0  src 172.17.0.2 \n    cache \nlocal 172.17.0.2 dev lo  src 172.17.0.2 \n    cache <local>", 0)
+	b.expect(b.host, "ls /var/run/docker/netns; ls -d /var/run/docker; ls /var/run/docker/netns/nope 2>/dev/null || echo none", "1-abc\n/var/run/docker\nnone", 0) // I28
 	b.expect(b.host, "ip netns; ip netns exec 1-abc hostname -I; nsenter --net=/var/run/docker/netns/1-abc ip -4 route get 172.17.0.3 | head -1",
 		"1-abc\n172.17.0.2 \n172.17.0.3 dev eth0  src 172.17.0.2 ", 0)
 }

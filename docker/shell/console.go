@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -11,21 +12,26 @@ import (
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// interruptByte is what a terminal sends for Ctrl-C.
-const interruptByte = 0x03
+// What a terminal sends for Ctrl-C and Ctrl-D.
+const (
+	interruptByte = 0x03
+	endByte       = 0x04
+)
 
 // console reads the standard input of a session from its first use on, so that a reader that blocks holds up nobody: a
 // Read ends when the console is closed, while the one that is under way below ends when whoever owns it lets it.
 type console struct {
-	in        io.Reader
-	interrupt func() // nil, or called for each interruptByte, which is not passed on; set before the first Read
-	once      sync.Once
-	chunks    chan []byte
-	done      chan struct{}
-	closing   sync.Once
+	in      io.Reader
+	once    sync.Once
+	chunks  chan []byte
+	done    chan struct{}
+	closing sync.Once
 
 	mu   sync.Mutex // held while one reads
 	rest []byte     // guarded by mu
+
+	interruptMu sync.Mutex
+	interrupt   func() // guarded by interruptMu; nil, or called for each interruptByte, which is not passed on
 }
 
 func newConsole(in io.Reader) *console {
@@ -48,11 +54,13 @@ func (c *console) pump() {
 	for {
 		b := make([]byte, 4096)
 		n, err := c.in.Read(b)
-		b = c.strip(b[:n])
-		if len(b) > 0 {
-			select {
-			case c.chunks <- b:
-			case <-c.done:
+		b, typed := c.strip(b[:n])
+		for len(b) > 0 {
+			chunk := b
+			if typed {
+				chunk = upToEnd(b)
+			}
+			if b = b[max(len(chunk), 1):]; !c.pass(chunk) {
 				return
 			}
 		}
@@ -62,20 +70,55 @@ func (c *console) pump() {
 	}
 }
 
-// strip takes the interrupts out of b and acts on them.
-func (c *console) strip(b []byte) []byte {
-	if c.interrupt == nil {
-		return b
+// pass hands a chunk to whoever reads; false: the console is closed.
+func (c *console) pass(chunk []byte) bool {
+	select {
+	case c.chunks <- chunk:
+		return true
+	case <-c.done:
+		return false
 	}
-	kept := b[:0]
+}
+
+// upToEnd returns what comes before an endByte; nothing if b begins with it, which ends the input of one reader.
+func upToEnd(b []byte) []byte {
+	if i := bytes.IndexByte(b, endByte); i >= 0 {
+		return b[:i]
+	}
+	return b
+}
+
+// onInterrupt makes f what an interruptByte calls, and restore brings back what it was: of shells in shells it is the
+// innermost that hears of it.
+func (c *console) onInterrupt(f func()) (restore func()) {
+	c.interruptMu.Lock()
+	defer c.interruptMu.Unlock()
+	before := c.interrupt
+	c.interrupt = f
+	return func() {
+		c.interruptMu.Lock()
+		defer c.interruptMu.Unlock()
+		c.interrupt = before
+	}
+}
+
+// strip takes the interrupts out of b and acts on them; typed: there is a shell that hears of them.
+func (c *console) strip(b []byte) (kept []byte, typed bool) {
+	c.interruptMu.Lock()
+	interrupt := c.interrupt
+	c.interruptMu.Unlock()
+	if interrupt == nil {
+		return b, false
+	}
+	kept = b[:0]
 	for _, x := range b {
 		if x == interruptByte {
-			c.interrupt()
+			interrupt()
 			continue
 		}
 		kept = append(kept, x)
 	}
-	return kept
+	return kept, true
 }
 
 // Read implements io.Reader.
@@ -89,7 +132,7 @@ func (c *console) read(ctx context.Context, b []byte) (int, error) {
 	if len(c.rest) == 0 {
 		select {
 		case chunk, ok := <-c.chunks:
-			if !ok {
+			if !ok || len(chunk) == 0 { // the end of all input, or what Ctrl-D ends
 				return 0, io.EOF
 			}
 			c.rest = chunk

@@ -86,6 +86,15 @@ func (s *System) stat(p string) (info, error) {
 	case devices[p]:
 		i.mode = fs.ModeDevice | fs.ModeCharDevice | 0o666
 		return i, nil
+	case s.Sandboxes != nil && (p == "/var/run" || p == "/var/run/docker" || p == netnsDir):
+		i.mode = fs.ModeDir | 0o755
+		return i, nil
+	case s.Sandboxes != nil && path.Dir(p) == netnsDir:
+		if s.Sandboxes()[i.name] == nil {
+			return info{}, os.ErrNotExist
+		}
+		i.mode = 0o444
+		return i, nil
 	}
 	if text, ok := s.made(p); ok {
 		i.size = int64(len(text))
@@ -140,6 +149,9 @@ func (s *System) made(p string) ([]byte, bool) {
 
 var devices = map[string]bool{"/dev/null": true, "/dev/zero": true, "/dev/tty": true, "/dev/stdin": true, "/dev/stdout": true, "/dev/stderr": true}
 
+// netnsDir is where Docker has the files of its namespaces (I28).
+const netnsDir = "/var/run/docker/netns"
+
 // list returns what is in a directory by name.
 func (s *System) list(p string) ([]fs.FileInfo, error) {
 	i, err := s.stat(p)
@@ -164,8 +176,13 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 	for child := range devices {
 		add(child)
 	}
-	for _, child := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var/run/docker"} {
+	for _, child := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var/run", "/var/run/docker", netnsDir} {
 		add(child)
+	}
+	if s.Sandboxes != nil && p == netnsDir {
+		for name := range s.Sandboxes() {
+			add(path.Join(netnsDir, name))
+		}
 	}
 	for child := range generated {
 		add(child)

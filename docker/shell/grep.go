@@ -16,11 +16,13 @@ type grepper struct {
 	prefix  bool // names before lines
 	found   bool
 	maximum int // -m
+
+	before, after int // -B and -A: lines shown around one that matches
 }
 
-// runGrep is grep with -c -v -i -E -F -G -o -q -n -l -w -x -m N -h -H -e PATTERN -s.
+// runGrep is grep with -c -v -i -E -F -G -o -q -n -l -w -x -m N -h -H -e PATTERN -s -A N -B N -C N.
 func runGrep(_ context.Context, c *Call) int {
-	opts, rest, err := getopt(c.Args[1:], "c v i E F G P o q n l w x m: h H e: s color: quiet count invert-match ignore-case A: B:")
+	opts, rest, err := getopt(c.Args[1:], "c v i E F G P o q n l w x m: h H e: s color: quiet count invert-match ignore-case A: B: C:")
 	if err != nil {
 		return c.fail(2, "%v", err)
 	}
@@ -40,9 +42,20 @@ func runGrep(_ context.Context, c *Call) int {
 	if g.re, err = grepPattern(c.name(), patterns, opts); err != nil {
 		return c.fail(2, "%v", err)
 	}
-	if m, ok := opts.last("m"); ok {
-		if g.maximum, err = number(m, 0, 1<<30); err != nil {
+	for _, o := range []struct {
+		name string
+		to   []*int
+	}{{"m", []*int{&g.maximum}}, {"C", []*int{&g.before, &g.after}}, {"B", []*int{&g.before}}, {"A", []*int{&g.after}}} {
+		value, ok := opts.last(o.name)
+		if !ok {
+			continue
+		}
+		n, err := number(value, 0, 1<<30)
+		if err != nil {
 			return c.fail(2, "%v", err)
+		}
+		for _, to := range o.to {
+			*to = n
 		}
 	}
 	in := &inputs{c: c, names: rest}
@@ -138,10 +151,11 @@ func (g *grepper) file(name string, r io.Reader) error {
 		lead = name + ":"
 	}
 	count, number := 0, 0
+	around := new(surroundings)
 	err := lines(r, func(line string) error {
 		number++
-		if g.re.MatchString(line) == g.opts.has("v", "invert-match") {
-			return nil
+		if g.re.MatchString(line) == g.opts.has("v", "invert-match") || g.maximum > 0 && count == g.maximum {
+			return g.beside(around, lead, number, line, g.maximum > 0 && count == g.maximum)
 		}
 		g.found = true
 		count++
@@ -149,11 +163,11 @@ func (g *grepper) file(name string, r io.Reader) error {
 			return errStop
 		}
 		if !g.opts.has("c", "count") {
-			if err := g.show(lead, number, line); err != nil {
+			if err := g.match(around, lead, number, line); err != nil {
 				return err
 			}
 		}
-		if count == g.maximum {
+		if count == g.maximum && around.pending == 0 {
 			return errStop
 		}
 		return nil
@@ -168,6 +182,62 @@ func (g *grepper) file(name string, r io.Reader) error {
 		g.c.Printf("%s%d\n", lead, count)
 	}
 	return err
+}
+
+// surroundings is where a search is among the lines that are shown for the sake of their neighbours.
+type surroundings struct {
+	kept    []string // the last lines that were not shown, at most -B
+	pending int      // how many of -A are still to be shown
+	shown   int      // number of the last line that was
+}
+
+// beside takes note of a line that is none of those looked for. last: no more are looked for.
+func (g *grepper) beside(s *surroundings, lead string, number int, line string, last bool) error {
+	switch {
+	case s.pending > 0:
+		s.pending--
+		s.shown = number
+		if err := g.neighbour(lead, number, line); err != nil || !last || s.pending > 0 {
+			return err
+		}
+		return errStop
+	case g.before > 0:
+		if s.kept = append(s.kept, line); len(s.kept) > g.before {
+			s.kept = s.kept[1:]
+		}
+	}
+	return nil
+}
+
+// match shows a line that is looked for, with those before it.
+func (g *grepper) match(s *surroundings, lead string, number int, line string) error {
+	first := number - len(s.kept)
+	if g.before+g.after > 0 && s.shown > 0 && first > s.shown+1 {
+		if err := g.c.puts("--"); err != nil {
+			return err
+		}
+	}
+	for i, l := range s.kept {
+		if err := g.neighbour(lead, first+i, l); err != nil {
+			return err
+		}
+	}
+	s.kept, s.pending, s.shown = nil, g.after, number
+	return g.show(lead, number, line)
+}
+
+// neighbour shows a line for the sake of the one beside it, with - where that has a colon.
+func (g *grepper) neighbour(lead string, number int, line string) error {
+	if g.opts.has("o", "c", "count") {
+		return nil
+	}
+	if lead != "" {
+		lead = strings.TrimSuffix(lead, ":") + "-"
+	}
+	if g.opts.has("n") {
+		lead = fmt.Sprintf("%s%d-", lead, number)
+	}
+	return g.c.puts(lead + line)
 }
 
 func (g *grepper) show(lead string, number int, line string) error {

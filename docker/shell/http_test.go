@@ -125,6 +125,7 @@ web.			600	IN	A	172.17.0.3
 ;; Query time: # msec
 ;; SERVER: 172.17.0.3*53(172.17.0.3)
 ***`, 0)
+	b.expect(b.c1, "dig +short AAAA web; dig +noall +answer A web", "web.			600	IN	A	172.17.0.3\n", 0) // the type may come first
 	b.expect(b.c1, "dig +noall +answer web", "web.			600	IN	A	172.17.0.3\n", 0)
 	b.expect(b.c1, "dig +short -x 172.17.0.99", "", 0)
 	b.expect(b.c1, "dig +short +tries=1 +time=1 @172.17.0.1 web", ";; connection timed out; no servers could be reached", 9)

@@ -13,8 +13,9 @@ import (
 )
 
 // Interact reads commands from io.In and runs each as it is complete, with a prompt on io.Err before it, until exit, the
-// end of the input or of ctx; it returns the status of the last. Ctrl-C as the byte 0x03 ends the command that runs.
-// A Read of io.In that is under way when Interact returns ends when its owner closes it, if it has no SetReadDeadline.
+// end of the input or of ctx; it returns the status of the last. Ctrl-C as the byte 0x03 ends the command that runs, or
+// has one that is half typed forgotten; Ctrl-D as the byte 0x04 ends the input of one that reads, or the shell. A Read of io.In that is under way when Interact returns ends when its owner closes it, if
+// it has no SetReadDeadline.
 func Interact(ctx context.Context, sys *System, std Stdio) (int, error) {
 	std.TTY = true
 	s, err := newSession(ctx, sys, std)
@@ -37,12 +38,18 @@ func (c *Call) interact(ctx context.Context) int {
 		return c.fail(2, "%v", err)
 	}
 	var current interrupter
-	if own || in.interrupt == nil {
-		in.interrupt = current.interrupt
-	}
+	defer in.onInterrupt(current.interrupt)()
 	code := 0
 	for ctx.Err() == nil {
-		file, err := c.readCommand(ctx, in, r.Dir)
+		reading, done := current.begin(ctx)
+		file, err := c.readCommand(reading, in, r.Dir)
+		interrupted := reading.Err() != nil
+		done()
+		if interrupted && ctx.Err() == nil {
+			c.say("") // what was typed of a command is forgotten
+			code = statusInterrupted
+			continue
+		}
 		if err != nil {
 			if file == nil && !errors.Is(err, errSyntax) {
 				break
@@ -77,10 +84,10 @@ func consoleOf(in io.Reader) (c *console, own bool) {
 	return newConsole(in), true
 }
 
-// interrupter ends the command that runs.
+// interrupter ends what a shell does: the command that runs, or the reading of one.
 type interrupter struct {
 	mu     sync.Mutex
-	cancel context.CancelFunc // guarded by mu; nil: none runs
+	cancel context.CancelFunc // guarded by mu; nil: nothing to end
 }
 
 func (i *interrupter) begin(ctx context.Context) (context.Context, func()) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,17 +190,21 @@ func (i *ipCall) neighbour() error {
 	return nil
 }
 
-// neighbours returns the table, with the entries that a tunnel answers ARP requests from.
+// neighbours returns the table, with those entries that a tunnel alone has and answers ARP requests from (O7).
 func (i *ipCall) neighbours() []netns.Neighbour { return neighboursOf(i.ns) }
 
 func neighboursOf(ns *netns.Namespace) []netns.Neighbour {
 	all := ns.Neighbours()
+	own := len(all)
 	for _, dev := range ns.Interfaces() {
 		d, ok := tunnelOf(dev)
 		if !ok {
 			continue
 		}
 		for _, n := range d.Table().Neighbours() {
+			if slices.ContainsFunc(all[:own], func(has netns.Neighbour) bool { return has.Dev == dev && has.Addr == n.IP }) {
+				continue
+			}
 			all = append(all, netns.Neighbour{Addr: n.IP, Dev: dev, MAC: n.MAC, State: netns.NeighPermanent})
 		}
 	}

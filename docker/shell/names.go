@@ -94,6 +94,7 @@ var errDig = errors.New("couldn't understand the command line")
 func (c *Call) parseDig() (q *digQuery, server string, err error) {
 	q = &digQuery{typ: dns.TypeA, timeout: 5 * time.Second, tries: 3, options: dns.DigOptions{Args: c.Args[1:]}}
 	args := c.Args[1:]
+	var plain []string
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		value := ""
@@ -132,17 +133,27 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 		case strings.HasPrefix(a, "-"):
 			return nil, "", errors.New("invalid option " + a)
 		default:
-			if t, err := dns.ParseType(a); err == nil && q.name != "" {
-				q.typ = t
-			} else {
-				q.name = a
-			}
+			plain = append(plain, a)
+		}
+	}
+	q.subject(plain)
+	return q, server, nil
+}
+
+// subject takes the arguments that are no options: a name and a type, in either order.
+func (q *digQuery) subject(plain []string) {
+	for i, a := range plain {
+		t, err := dns.ParseType(a)
+		switch {
+		case err == nil && (q.name != "" || i < len(plain)-1):
+			q.typ = t
+		default:
+			q.name = a
 		}
 	}
 	if q.name == "" {
 		q.name = "."
 	}
-	return q, server, nil
 }
 
 // plus reads an option of dig's that begins with a plus.

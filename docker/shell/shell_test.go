@@ -128,7 +128,8 @@ func TestText(t *testing.T) {
 	for script, want := range map[string]string{
 		"grep -c a /tmp/t": "2", "grep -v a /tmp/t": "d e f", "grep -o '[be]' /tmp/t": "b\ne\nb", "grep -in D /tmp/t": "2:d e f", "grep -E 'd|z' /tmp/t": "d e f",
 		"grep -F '.' /tmp/t; echo $?": "1", "grep -q a /tmp/t && echo found": "found", "grep 'a\\|d' /tmp/t | wc -l": "3", "grep -w b /tmp/t | head -1": "a b c", "grep -l a /tmp/t /tmp/n": "/tmp/t",
-		"grep -H x /tmp/n": "/tmp/n:x:1", "head -n 1 /tmp/t": "a b c", "head -c 3 /tmp/t": "a b", "tail -1 /tmp/n": "z:3", "tail -n +2 /tmp/n": "y:22\nz:3", "wc -l /tmp/t": "3 /tmp/t", "wc -w < /tmp/t": "9",
+		"grep -H x /tmp/n": "/tmp/n:x:1", "grep -A1 x /tmp/n": "x:1\ny:22", "grep -nB 1 z /tmp/n": "2-y:22\n3:z:3", "seq 9 | grep -C1 -e 2 -e 8": "1\n2\n3\n--\n7\n8\n9",
+		"seq 9 | grep -m 1 -A 2 3": "3\n4\n5", "seq 9 | grep -c -A2 3": "1", "head -n 1 /tmp/t": "a b c", "head -c 3 /tmp/t": "a b", "tail -1 /tmp/n": "z:3", "tail -n +2 /tmp/n": "y:22\nz:3", "wc -l /tmp/t": "3 /tmp/t", "wc -w < /tmp/t": "9",
 		"sort /tmp/t | uniq -c": "      2 a b c\n      1 d e f", "sort -u /tmp/t": "a b c\nd e f", "sort -t: -k2 -n -r /tmp/n": "y:22\nz:3\nx:1", "cut -d: -f2 /tmp/n": "1\n22\n3", "cut -c1,3- /tmp/n": "x1\ny22\nz3",
 		"echo abc | tr a-c A-C": "ABC", "echo aabbc | tr -s ab": "abc", "echo a1b2 | tr -d '[:digit:]'": "ab", "echo a1 | tr -cd 0-9": "1", "seq 3 | tr '\\n' ,": "1,2,3,",
 		"sed 's/a/A/' /tmp/t | head -1": "A b c", "sed -n '2p' /tmp/t": "d e f", "sed '1d;$d' /tmp/t": "d e f", "sed -n '/d/,$p' /tmp/t": "d e f\na b c", "sed -E 's/([a-z]):([0-9]+)/\\2=\\1/;2q' /tmp/n": "1=x\n22=y",
@@ -223,6 +224,59 @@ func TestInteract(t *testing.T) {
 	if code, err := Interact(context.Background(), s, Stdio{In: in, Out: &out}); code != 5 || err != nil {
 		t.Errorf("after Ctrl-C: %d, %v", code, err)
 	}
+}
+
+// What Ctrl-C and Ctrl-D mean depends on what reads: a half-typed command is forgotten, a shell in a shell goes on, a
+// command's input ends.
+func TestInteractKeys(t *testing.T) {
+	silent := map[string]bool{"cat\n": true, "a\n": true, "echo half": true} // no prompt follows
+	for _, row := range []struct {
+		name  string
+		typed []string // each is typed once there is a prompt
+		out   string
+		code  int
+	}{
+		{"Ctrl-C forgets an unclosed quote", []string{"echo 'half\n", "\x03", "echo whole\n"}, "whole\n", 0},
+		{"Ctrl-C forgets an unfinished line", []string{"echo half", "\x03", "echo whole\n"}, "whole\n", 0},
+		{"Ctrl-C at a prompt does no harm", []string{"\x03", "\x03", "echo on\n", "exit 3\n"}, "on\n", 3},
+		{"Ctrl-C in an inner shell leaves it be", []string{"sh\n", "x=in\n", "echo 'half\n", "\x03", "echo $x\n", "exit\n", "echo out$x\n"}, "in\nout\n", 0},
+		{"Ctrl-D ends a command's input", []string{"cat\n", "a\n", "\x04", "echo b\n\x04", "echo never\n"}, "a\nb\n", 0},
+		{"Ctrl-D ends the inner shell first", []string{"sh\n", "\x04", "echo outer\n", "exit 4\n"}, "outer\n", 4},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := idle(t, Full)
+			in, typing := io.Pipe()
+			defer in.Close() //nolint:errcheck // a pipe
+			prompted := make(chan struct{}, 100)
+			go func() {
+				<-prompted
+				for _, text := range row.typed {
+					_, _ = io.WriteString(typing, text)
+					if !silent[text] {
+						<-prompted
+					}
+				}
+				_ = typing.Close()
+			}()
+			var out bytes.Buffer
+			code, err := Interact(context.Background(), s, Stdio{In: in, Out: &out, Err: promptWatch(prompted)})
+			close(prompted)
+			if code != row.code || err != nil || out.String() != row.out {
+				t.Errorf("Interact = %d, %v, %q; want %d, nil, %q", code, err, out.String(), row.code, row.out)
+			}
+		})
+	}
+}
+
+// promptWatch tells of every prompt.
+type promptWatch chan struct{}
+
+// Write implements io.Writer.
+func (p promptWatch) Write(b []byte) (int, error) {
+	if bytes.HasSuffix(b, []byte("# ")) || bytes.HasSuffix(b, []byte("> ")) {
+		p <- struct{}{}
+	}
+	return len(b), nil
 }
 
 // What a script may write is bounded.

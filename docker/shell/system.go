@@ -191,7 +191,7 @@ func temporary(err error) bool {
 type Stdio struct {
 	In       io.Reader
 	Out, Err io.Writer
-	TTY      bool // In is a terminal: sh without arguments prompts, and the byte 0x03 interrupts
+	TTY      bool // In is a terminal: sh without arguments prompts, 0x03 interrupts, 0x04 is an end of the input
 }
 
 // Tool is a command: it runs until it is done or ctx ends, returns its exit status, and leaves nothing running.
