@@ -2,6 +2,8 @@ package fabric
 
 import (
 	"context"
+	"hash/fnv"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -17,18 +19,35 @@ type LinkEnd struct {
 	socket
 	Counters
 	name string
-	down *atomic.Bool // the cable's
-	in   *Queue       // what the other end sent
+	in   *Queue // what the other end sent
 	peer *LinkEnd
+
+	mu         sync.Mutex                 // held while down and impairment change
+	down       atomic.Bool                // what this end sends is dropped
+	impairment atomic.Pointer[Impairment] // of what this end sends, but for Down; nil: none
+	seed       uint64                     // of what is random about that
+	flight     *flight                    // of what arrives here; of the goroutine that receives, nil until it is needed
 }
 
 // NewLink returns a cable between two named ends. It starts nothing: until Run, what is sent waits in the queues.
 func NewLink(a, b string) *Link {
-	down := new(atomic.Bool)
-	x := &LinkEnd{name: a, down: down, in: NewQueue()}
-	y := &LinkEnd{name: b, down: down, in: NewQueue()}
+	x := &LinkEnd{name: a, in: NewQueue()}
+	y := &LinkEnd{name: b, in: NewQueue()}
 	x.peer, y.peer = y, x
-	return &Link{a: x, b: y}
+	l := &Link{a: x, b: y}
+	l.Seed(0)
+	return l
+}
+
+// Seed sets what the random part of impairments comes from, for each direction another. Only before Run.
+func (l *Link) Seed(seed uint64) {
+	l.a.seed, l.b.seed = seed^hashName(l.a.name), seed^hashName(l.b.name)
+}
+
+func hashName(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // a hash takes everything
+	return h.Sum64()
 }
 
 // A returns the first end.
@@ -38,7 +57,13 @@ func (l *Link) A() *LinkEnd { return l.a }
 func (l *Link) B() *LinkEnd { return l.b }
 
 // SetUp plugs the cable in or pulls it out. What is sent over a cable that is out is dropped.
-func (l *Link) SetUp(up bool) { l.a.down.Store(!up) }
+func (l *Link) SetUp(up bool) {
+	for _, e := range []*LinkEnd{l.a, l.b} {
+		e.mu.Lock()
+		e.down.Store(!up)
+		e.mu.Unlock()
+	}
+}
 
 // Run delivers frames until ctx ends. Frames that wait then are dropped, and the link is closed for good.
 func (l *Link) Run(ctx context.Context) error {
@@ -54,8 +79,8 @@ func (l *Link) Run(ctx context.Context) error {
 // Name returns the end's name.
 func (e *LinkEnd) Name() string { return e.name }
 
-// Carrier tells whether the cable is in.
-func (e *LinkEnd) Carrier() bool { return !e.down.Load() }
+// Carrier tells whether the cable is in: whether anything passes in one direction at least.
+func (e *LinkEnd) Carrier() bool { return !e.down.Load() || !e.peer.down.Load() }
 
 // Send implements Port.
 func (e *LinkEnd) Send(batch []*Frame) {
@@ -94,16 +119,26 @@ func (e *LinkEnd) receive(ctx context.Context) {
 		if !ok {
 			return
 		}
-		batch := b.Frames()
-		at := now()
-		for _, f := range batch {
-			f.At = at
-			if f.Trace != nil {
-				f.Trace.Add(Event{Kind: EventLink, Place: e.name, At: at})
+		if e.peer.impairment.Load() != nil {
+			if !e.receiveImpaired(ctx, b) {
+				return
 			}
+			continue
 		}
-		e.Rx(batch)
-		e.deliver(batch, &e.Counters, e.name)
+		e.arrived(b.Frames())
 		e.in.Done(b)
 	}
+}
+
+// arrived hands a batch over that has come to the end of the cable.
+func (e *LinkEnd) arrived(batch []*Frame) {
+	at := now()
+	for _, f := range batch {
+		f.At = at
+		if f.Trace != nil {
+			f.Trace.Add(Event{Kind: EventLink, Place: e.name, At: at})
+		}
+	}
+	e.Rx(batch)
+	e.deliver(batch, &e.Counters, e.name)
 }

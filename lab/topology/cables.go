@@ -16,6 +16,7 @@ type Cable struct {
 	MTU     int
 	Forward Impairment // from A to B
 	Reverse Impairment // from B to A
+	Flap    Flap
 }
 
 // Cables returns every cable of the fabric once: those that the interfaces of
@@ -79,7 +80,7 @@ func impair(c *Cable, described map[[2]string]*Link) {
 	if l == nil {
 		return
 	}
-	c.MTU, c.Forward, c.Reverse = l.MTU, l.Forward, l.Reverse
+	c.MTU, c.Forward, c.Reverse, c.Flap = l.MTU, l.Forward, l.Reverse, l.Flap
 	if l.Between[0].Name != c.A.Node {
 		c.Forward, c.Reverse = l.Reverse, l.Forward
 	}
@@ -96,7 +97,7 @@ func (f *Fabric) trunks() []Cable {
 		if a, b := l.Between[0].Name, l.Between[1].Name; isSwitch[a] && isSwitch[b] {
 			all = append(all, Cable{
 				Pos: l.Pos, A: End{Node: a, Port: -1}, B: End{Node: b, Port: -1},
-				MTU: l.MTU, Forward: l.Forward, Reverse: l.Reverse,
+				MTU: l.MTU, Forward: l.Forward, Reverse: l.Reverse, Flap: l.Flap,
 			})
 		}
 	}

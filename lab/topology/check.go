@@ -51,6 +51,7 @@ func (c *checker) all() {
 	c.checkServices()
 	c.checkContainers()
 	c.checkPorts()
+	c.checkExposes()
 	c.checkSteps()
 }
 

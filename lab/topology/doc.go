@@ -18,7 +18,9 @@
 //   - ports: protocol tcp, mode ingress; published 0 lets the engine choose
 //   - containers: networks [bridge], the default bridge
 //   - switches: stp off, every port in VLAN 1
-//   - links: no delay, no loss, no rate limit, MTU 1500
+//   - links: no delay, no loss, no rate limit, MTU 1500; queue 1000 frames where
+//     there is a rate; jitter keeps the order unless overtake is true
+//   - hosts: gso auto
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
 //     retry 250ms when within is given
 //   - lb_spread: requests 10, backends 2

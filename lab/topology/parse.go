@@ -154,6 +154,7 @@ func (r *reader) spec(n *yaml.Node) *Spec {
 		"networks":    func(n *yaml.Node) { s.Networks = r.networks(n) },
 		"services":    func(n *yaml.Node) { s.Services = r.services(n) },
 		"containers":  func(n *yaml.Node) { s.Containers = r.containers(n) },
+		"expose":      func(n *yaml.Node) { s.Expose = r.exposes(n) },
 		"steps":       func(n *yaml.Node) { s.Steps = r.steps(n) },
 	}, "netsim: 1", "fabric")
 	return s

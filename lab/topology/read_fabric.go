@@ -79,7 +79,7 @@ func (r *reader) routers(n *yaml.Node) []Router {
 func (r *reader) hosts(n *yaml.Node) []Host {
 	var all []Host
 	for _, e := range r.entries(n, "hosts") {
-		h := Host{Pos: r.pos(e.key), Name: r.name(e.key, "host")}
+		h := Host{Pos: r.pos(e.key), Name: r.name(e.key, "host"), GSO: GSOAuto}
 		r.object(e.value, "a host", fields{
 			"links":       r.attachments(&h.Links),
 			"engine":      choice(r, &h.Engine, "engine", EngineDocker),
@@ -87,6 +87,7 @@ func (r *reader) hosts(n *yaml.Node) []Host {
 			"routes":      r.routes(&h.Routes),
 			"dns":         r.addrs(&h.DNS, "dns"),
 			"extra_hosts": r.hostNames(&h.ExtraHosts, "extra_hosts"),
+			"gso":         choice(r, &h.GSO, "gso", GSOAuto, GSOOn, GSOOff),
 		}, "links")
 		all = append(all, h)
 	}
@@ -130,6 +131,7 @@ func (r *reader) links(n *yaml.Node) []Link {
 		both := r.impairment(&l.Forward)
 		both["between"] = func(n *yaml.Node) { r.between(n, &l.Between) }
 		both["mtu"] = r.integer(&l.MTU, "mtu", 68, 65535)
+		both["flap"] = r.flap(&l.Flap)
 		var forward, reverse *yaml.Node
 		both["forward"] = func(n *yaml.Node) { forward = n }
 		both["reverse"] = func(n *yaml.Node) { reverse = n }
@@ -150,12 +152,38 @@ func (r *reader) impairment(i *Impairment) fields {
 	return fields{
 		"delay":     r.duration(&i.Delay, "delay"),
 		"jitter":    r.duration(&i.Jitter, "jitter"),
+		"overtake":  r.boolean(&i.Overtake, "overtake"),
 		"loss":      r.share(&i.Loss, "loss"),
+		"burst":     r.burst(&i.Burst),
 		"duplicate": r.share(&i.Duplicate, "duplicate"),
 		"reorder":   r.share(&i.Reorder, "reorder"),
 		"corrupt":   r.share(&i.Corrupt, "corrupt"),
 		"rate":      r.rate(&i.Rate, "rate"),
+		"queue":     r.integer(&i.Queue, "queue", 1, 1<<20),
 		"down":      r.boolean(&i.Down, "down"),
+	}
+}
+
+func (r *reader) flap(f *Flap) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		r.object(n, "flap", fields{"down": r.duration(&f.Down, "down"), "every": r.duration(&f.Every, "every")}, "down", "every")
+		if f.Every > 0 && (f.Down <= 0 || f.Down >= f.Every) {
+			r.fail(n, "flap must be down for less than every, and more than nothing")
+		}
+	}
+}
+
+func (r *reader) burst(b *Burst) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		r.object(n, "burst", fields{
+			"p":    r.share(&b.P, "p"),
+			"r":    r.share(&b.R, "r"),
+			"good": r.share(&b.Good, "good"),
+			"bad":  r.share(&b.Bad, "bad"),
+		}, "p")
+		if b.P > 0 && b.R == 0 {
+			r.fail(n, "burst needs an r above 0%%, or the cable turns bad for ever")
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Spec struct {
 	Networks    []Network
 	Services    []Service
 	Containers  []Container
+	Expose      []Expose // ports of nodes at addresses of the machine that runs the lab
 	Steps       []Step
 }
 
@@ -115,6 +116,7 @@ type Host struct {
 	Routes     []Route      // further static routes
 	DNS        []netip.Addr // name servers; empty: the lab's own, which knows all hosts and the internet's names
 	ExtraHosts []HostName   // further lines of /etc/hosts
+	GSO        GSO          // GSOAuto unless given
 
 	gatewayPos Pos
 }
@@ -127,20 +129,45 @@ type Link struct {
 	MTU     int        // 1500 unless given
 	Forward Impairment // from Between[0] to Between[1]
 	Reverse Impairment // from Between[1] to Between[0]
+	Flap    Flap
 }
+
+// Flap is a cable that goes down by itself: in each time of Every for Down, at
+// its end. The zero value does not.
+type Flap struct{ Down, Every time.Duration }
 
 // Impairment is what one direction of a cable does to frames. The zero value
 // is a perfect cable.
 type Impairment struct {
 	Delay     time.Duration
 	Jitter    time.Duration
+	Overtake  bool    // jitter may reorder
 	Loss      float64 // each share is 0 to 1
+	Burst     Burst
 	Duplicate float64
 	Reorder   float64
 	Corrupt   float64
 	Rate      uint64 // bits per second; 0: no limit
+	Queue     int    // frames that wait for the rate; 0: 1000
 	Down      bool
 }
+
+// Burst is loss after Gilbert and Elliott: the cable turns bad with share P of
+// the frames and good again with share R, and loses Good and Bad of the frames
+// meanwhile. The zero value loses nothing; a Bad of 0 loses all.
+type Burst struct{ P, R, Good, Bad float64 }
+
+// GSO says whether TCP on a host and its containers hands over trains of
+// segments, as with segmentation offload.
+type GSO string
+
+// The choices of GSO. Auto is off where a cable loses, corrupts, duplicates or
+// reorders frames or is slow, for TCP then does better.
+const (
+	GSOAuto GSO = "auto"
+	GSOOn   GSO = "on"
+	GSOOff  GSO = "off"
+)
 
 // Internet is the world beyond the lab.
 type Internet struct {

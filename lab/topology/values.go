@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -111,13 +112,23 @@ func (r *reader) rate(to *uint64, what string) func(*yaml.Node) {
 		if !ok {
 			return
 		}
-		bits, ok := parseRate(s)
-		if !ok {
-			r.fail(n, "%s cannot be %q: write bits per second like 100mbit, 1gbit or 512kbit", what, clip(s))
+		bits, err := ParseRate(s)
+		if err != nil {
+			r.fail(n, "%s %v", what, err)
 			return
 		}
 		*to = bits
 	}
+}
+
+// ParseRate reads bits per second, as 100mbit. The error says what it cannot
+// be, to follow a name.
+func ParseRate(s string) (uint64, error) {
+	bits, ok := parseRate(s)
+	if !ok {
+		return 0, fmt.Errorf("cannot be %q: write bits per second like 100mbit, 1gbit or 512kbit", clip(s))
+	}
+	return bits, nil
 }
 
 func parseRate(s string) (bits uint64, ok bool) {
@@ -143,14 +154,24 @@ func (r *reader) share(to *float64, what string) func(*yaml.Node) {
 		if !ok {
 			return
 		}
-		digits, percent := strings.CutSuffix(s, "%")
-		v, err := strconv.ParseFloat(digits, 64)
-		if !percent || err != nil || !(v >= 0 && v <= 100) {
-			r.fail(n, "%s cannot be %q: write a share like 1%% or 0.5%%", what, clip(s))
+		v, err := ParseShare(s)
+		if err != nil {
+			r.fail(n, "%s %v", what, err)
 			return
 		}
-		*to = v / 100
+		*to = v
 	}
+}
+
+// ParseShare reads a percentage, as 0.5%, as a number from 0 to 1. The error
+// says what it cannot be, to follow a name.
+func ParseShare(s string) (float64, error) {
+	digits, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(digits, 64)
+	if !percent || err != nil || !(v >= 0 && v <= 100) {
+		return 0, fmt.Errorf("cannot be %q: write a share like 1%% or 0.5%%", clip(s))
+	}
+	return v / 100, nil
 }
 
 // subnet reads a network; host bits must be zero.
