@@ -10,6 +10,7 @@ import (
 type Counters struct {
 	rxFrames, rxBytes, txFrames, txBytes atomic.Uint64
 	drops                                atomic.Pointer[[dropReasons]atomic.Uint64]
+	dropTaps                             watchers[DropTap]
 }
 
 // Rx counts a batch that came in.
@@ -36,9 +37,12 @@ func measure(batch []*Frame) (frames, bytes uint64) {
 	return frames, bytes
 }
 
-// Drop counts f as dropped at place for that reason, tells its trace, and frees it.
+// Drop counts f as dropped at place for that reason, tells its trace and those who watch, and frees it.
 func (c *Counters) Drop(f *Frame, reason DropReason, place string) {
 	c.CountDrop(reason, uint64(f.Segs))
+	for _, tap := range c.dropTaps.all() {
+		(*tap).Dropped(f, reason, place)
+	}
 	if f.Trace != nil {
 		f.Trace.Add(Event{Kind: EventDrop, Place: place, Reason: reason})
 	}

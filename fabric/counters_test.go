@@ -150,3 +150,33 @@ func TestFillChecksumOddLinearPart(t *testing.T) {
 		f.Free()
 	}
 }
+
+// Frames taken and freed many at a time are clean, are never in two hands, and mix with those taken one by one.
+func TestBatchesOfFrames(t *testing.T) {
+	held := make(map[*fabric.Frame]bool)
+	for _, n := range []int{0, 1, 63, 64, 65, 200} {
+		batch := make([]*fabric.Frame, n)
+		fabric.NewBatch(batch)
+		for _, f := range append(batch, fabric.New()) {
+			if f.Len() != 0 || f.Segs != 1 || f.Trace != nil || f.L3() != nil || held[f] {
+				t.Fatalf("NewBatch of %d gave a used frame", n)
+			}
+			held[f] = true
+			f.Fill(make([]byte, 1500))
+			f.Trace = new(fabric.Trace)
+		}
+	}
+	var all []*fabric.Frame
+	for f := range held {
+		all = append(all, f)
+	}
+	fabric.FreeAll(all)
+	seen := make(map[*fabric.Frame]bool)
+	for range 2 * len(all) {
+		f := fabric.New()
+		if seen[f] {
+			t.Fatal("FreeAll laid a frame on the free list twice")
+		}
+		seen[f] = true
+	}
+}

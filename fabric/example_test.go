@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/fabrictest"
@@ -70,4 +71,21 @@ func ExampleCapture() {
 	}
 	fmt.Println(capture.Stats().Written, "packets")
 	// Output: 4 packets
+}
+
+// A link can be made bad, and worse, while it runs: what was set before stays.
+func ExampleLinkEnd_Impair() {
+	cable := fabric.NewLink("host-a/eth0", "tor:host-a")
+	cable.Seed(1) // the same frames are lost every time
+	set := func(update func(*fabric.Impairment)) {
+		now, err := cable.A().Impair(update)
+		fmt.Println("loss", now.Loss, "delay", now.Delay, err)
+	}
+	set(func(i *fabric.Impairment) { i.Delay = 10 * time.Millisecond })
+	set(func(i *fabric.Impairment) { i.Loss = 0.5 })
+	set(func(i *fabric.Impairment) { i.Loss = 50 })
+	// Output:
+	// loss 0 delay 10ms <nil>
+	// loss 0.5 delay 10ms <nil>
+	// loss 0.5 delay 10ms impair host-a/eth0: loss must be a share from 0 to 1, not 50
 }

@@ -1,11 +1,5 @@
 package fabric
 
-import (
-	"slices"
-	"sync"
-	"sync/atomic"
-)
-
 // Direction is the way a frame passes an interface.
 type Direction uint8
 
@@ -38,43 +32,7 @@ func (t TapFunc) Tap(dir Direction, f *Frame) { t(dir, f) }
 
 // Taps are the taps of one interface. The zero value has none and costs one atomic load per batch. All methods may be
 // called at once from several goroutines.
-type Taps struct {
-	list atomic.Pointer[[]*Tap] // never changed, only replaced
-	mu   sync.Mutex             // for those who replace list
-}
-
-// Add adds a tap, which sees every frame from now on until remove is called. A call that is under way may still end
-// after remove has returned.
-func (t *Taps) Add(tap Tap) (remove func()) {
-	entry := &tap
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.storeLocked(append(slices.Clip(t.all()), entry))
-	return func() { t.remove(entry) }
-}
-
-func (t *Taps) remove(entry *Tap) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := slices.Index(t.all(), entry); i >= 0 {
-		t.storeLocked(slices.Delete(slices.Clone(t.all()), i, i+1))
-	}
-}
-
-func (t *Taps) all() []*Tap {
-	if l := t.list.Load(); l != nil {
-		return *l
-	}
-	return nil
-}
-
-func (t *Taps) storeLocked(l []*Tap) {
-	if len(l) == 0 {
-		t.list.Store(nil)
-		return
-	}
-	t.list.Store(&l)
-}
+type Taps struct{ watchers[Tap] }
 
 // See shows a batch to all taps. The frames stay the caller's.
 func (t *Taps) See(dir Direction, batch []*Frame) {

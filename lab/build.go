@@ -38,6 +38,7 @@ type machine struct {
 type cable struct {
 	link *fabric.Link
 	a, b string // nodes
+	flap topology.Flap
 }
 
 // derive makes a seed of a seed and a name.
@@ -80,10 +81,10 @@ func (p *physical) add(name string, seed uint64, forward bool, m *machine) *mach
 // plug makes a cable and connects both of its ends.
 func (p *physical) plug(spec *topology.Spec, c topology.Cable) error {
 	link := fabric.NewLink(p.endName(c.A, c.B), p.endName(c.B, c.A))
-	if c.Forward.Down && c.Reverse.Down {
-		link.SetUp(false)
+	if err := impairBoth(link, c); err != nil {
+		return err
 	}
-	p.cables = append(p.cables, &cable{link: link, a: c.A.Node, b: c.B.Node})
+	p.cables = append(p.cables, &cable{link: link, a: c.A.Node, b: c.B.Node, flap: c.Flap})
 	if err := p.connect(spec, c.A, c.B, link.A(), c.MTU); err != nil {
 		return err
 	}

@@ -167,16 +167,22 @@ func (c *Client) Down(ctx context.Context) error {
 	}
 }
 
-// Exec runs a command in a node of the lab and returns its exit status. It ends when ctx does: then the command is
-// ended, too. The error is not nil if the command could not be run, or if the lab ended meanwhile. A Read of stdio.In
-// that is under way when the command ends goes on, and what it returns is thrown away.
+// Exec runs a command in a node of the lab and returns its exit status. When ctx ends the command is ended, too, and has
+// a moment for its last words, such as the statistics of ping. The error is not nil if the command could not be run, if
+// ctx ended first, or if the lab ended meanwhile. A Read of stdio.In that is under way when the command ends goes on,
+// and what it returns is thrown away.
 func (c *Client) Exec(ctx context.Context, req ExecRequest, stdio shell.Stdio) (exit int, err error) {
 	req.Input = stdio.In != nil
-	f, done, err := c.open(ctx, request{Op: opExec, Exec: &req})
+	f, done, err := c.open(context.WithoutCancel(ctx), request{Op: opExec, Exec: &req})
 	if err != nil {
 		return 1, fmt.Errorf("exec in %s: %w", req.Node, err)
 	}
 	defer done()
+	stop := context.AfterFunc(ctx, func() {
+		_ = f.conn.SetDeadline(time.Now().Add(farewell))
+		_ = f.write(frameStop, nil) // or the lab has ended, and await knows
+	})
+	defer stop()
 	if stdio.In != nil {
 		go f.sendInput(stdio.In)
 	}
@@ -184,15 +190,17 @@ func (c *Client) Exec(ctx context.Context, req ExecRequest, stdio shell.Stdio) (
 	switch {
 	case err != nil:
 		return 1, fmt.Errorf("exec in %s: %w", req.Node, err)
+	case ctx.Err() != nil:
+		return a.Exit, ctx.Err()
 	case a.Error != "":
 		return a.Exit, errors.New(a.Error)
 	}
 	return a.Exit, nil
 }
 
-// Capture writes what passes the interfaces of nodes (NODE, or NODE:INTERFACE) to w as pcapng, until ctx ends.
-func (c *Client) Capture(ctx context.Context, places []string, w io.Writer) (CaptureStats, error) {
-	f, done, err := c.open(context.WithoutCancel(ctx), request{Op: opCapture, Capture: places})
+// Capture writes what passes interfaces of nodes to w as pcapng, until ctx ends or there is enough; see Lab.Capture.
+func (c *Client) Capture(ctx context.Context, req CaptureRequest, w io.Writer) (CaptureStats, error) {
+	f, done, err := c.open(context.WithoutCancel(ctx), request{Op: opCapture, Capture: &req})
 	if err != nil {
 		return CaptureStats{}, fmt.Errorf("capture: %w", err)
 	}

@@ -19,6 +19,7 @@ const (
 	frameAnswer  byte = 'a' // an answer as JSON, the last frame
 	frameIn      byte = 'i' // standard input
 	frameInEnd   byte = 'e' // the end of the standard input, or of a capture
+	frameStop    byte = 's' // Ctrl-C: the command is to end, and may still say something
 	frameOut     byte = 'o' // standard output, or pcapng
 	frameErr     byte = 'r' // standard error
 )
@@ -35,6 +36,7 @@ const (
 	opNodes   = "nodes"
 	opExec    = "exec"
 	opCapture = "capture"
+	opLink    = "link"
 	opDown    = "down"
 )
 
@@ -42,8 +44,9 @@ const (
 type request struct {
 	Version int
 	Op      string
-	Exec    *ExecRequest `json:",omitempty"`
-	Capture []string     `json:",omitempty"`
+	Exec    *ExecRequest    `json:",omitempty"`
+	Capture *CaptureRequest `json:",omitempty"`
+	Link    *LinkRequest    `json:",omitempty"`
 }
 
 // answer is how it went.
@@ -53,6 +56,7 @@ type answer struct {
 	Info    *Info         `json:",omitempty"`
 	Nodes   []NodeInfo    `json:",omitempty"`
 	Capture *CaptureStats `json:",omitempty"`
+	Links   []LinkState   `json:",omitempty"`
 }
 
 // ExecRequest is a command to run in a running lab. One of Argv, Line and Shell is to be set.
@@ -60,17 +64,19 @@ type ExecRequest struct {
 	Node  string
 	Argv  []string `json:",omitempty"` // a command and its arguments, run without a shell
 	Line  string   `json:",omitempty"` // a line of POSIX shell
-	Shell bool     `json:",omitempty"` // an interactive shell, whose input may hold 0x03 for Ctrl-C
+	Shell bool     `json:",omitempty"` // an interactive shell, whose input may hold 0x03 for Ctrl-C and 0x04 for Ctrl-D
+	TTY   bool     `json:",omitempty"` // as docker exec -it: what Argv runs has a terminal; see Shell
 	Input bool     `json:",omitempty"` // set by the client: there is a standard input
 }
 
 // Info tells which lab runs where.
 type Info struct {
-	Name        string    `json:"name"`
-	Description string    `json:"description"`
-	PID         int       `json:"pid"`
-	Started     time.Time `json:"started"`
-	Dir         string    `json:"dir"`
+	Name        string      `json:"name"`
+	Description string      `json:"description"`
+	PID         int         `json:"pid"`
+	Started     time.Time   `json:"started"`
+	Dir         string      `json:"dir"`
+	Listening   []Listening `json:"listening,omitempty"` // its real sockets
 }
 
 // NodeInfo tells of a node of a running lab.
@@ -91,12 +97,6 @@ type InterfaceInfo struct {
 	MTU   int      `json:"mtu"`
 	Up    bool     `json:"up"`
 	Addrs []string `json:"addresses,omitempty"`
-}
-
-// CaptureStats counts the wire frames of a capture.
-type CaptureStats struct {
-	Written uint64 `json:"written"`
-	Dropped uint64 `json:"dropped"` // for want of room
 }
 
 // frames is one end of a control connection. It may be written to from several goroutines, and read from one.

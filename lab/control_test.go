@@ -101,6 +101,13 @@ func TestExecEndsWithItsClientAndItsLab(t *testing.T) {
 	if _, err := c.Exec(ctx, ExecRequest{Node: "a", Line: "sleep 60"}, shell.Stdio{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Exec of a client that leaves: %v", err)
 	}
+	ctx, cancel = context.WithCancel(soon(t))
+	defer cancel()
+	var said bytes.Buffer
+	_, err = c.Exec(ctx, ExecRequest{Node: "a", Argv: []string{"ping", "10.0.0.2"}}, shell.Stdio{Out: writers{&said, writerFunc(cancel)}})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(said.String(), "ping statistics") {
+		t.Errorf("ping that is interrupted: %v, %q; want its statistics", err, said.String())
+	}
 	done := make(chan error)
 	go func() {
 		_, err := c.Exec(context.Background(), ExecRequest{Node: "a", Line: "echo up; sleep 60"}, shell.Stdio{Out: writerFunc(func() { l.Down() })})
@@ -137,7 +144,7 @@ func TestControlCapture(t *testing.T) {
 	}
 	done := make(chan result)
 	go func() {
-		s, err := c.Capture(ctx, []string{"a:eth0", "b"}, writers{&pcap, writerFunc(func() {
+		s, err := c.Capture(ctx, CaptureRequest{Places: []string{"a:eth0", "b"}}, writers{&pcap, writerFunc(func() {
 			select {
 			case first <- struct{}{}:
 			default:
@@ -157,7 +164,7 @@ func TestControlCapture(t *testing.T) {
 	if !bytes.HasPrefix(pcap.Bytes(), []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
 		t.Errorf("capture begins with % x; want a section header", pcap.Bytes()[:min(8, pcap.Len())])
 	}
-	if _, err := c.Capture(soon(t), []string{"a:eth7"}, &pcap); err == nil || !strings.Contains(err.Error(), "there are lo, eth0") {
+	if _, err := c.Capture(soon(t), CaptureRequest{Places: []string{"a:eth7"}}, &pcap); err == nil || !strings.Contains(err.Error(), "there are lo, eth0") {
 		t.Errorf("Capture of an unknown interface: %v", err)
 	}
 }

@@ -19,4 +19,11 @@
 // 192.168.1.254, and hosts ask the one in the subnet of their eth0. It knows the names of hosts and routers, and those
 // of the internet. It is the internet, too: the addresses of the internet's names are its own and answer to ping, and
 // where a topology has an internet, a host or router without a default route gets one to it.
+//
+// # From outside
+//
+// Programs of the machine reach into a lab by real sockets, on loopback unless another address is written down: an exposed
+// port of a host is connected to from the name server, so that the host sees the packets of another machine; one of a
+// container in the container itself; and a proxy (SOCKS5 and HTTP) connects and looks names up as the node that it enters
+// at. All of them end with the lab.
 package lab

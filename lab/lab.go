@@ -20,6 +20,7 @@ type Config struct {
 	Control bool         // serve the control socket, through which Dial reaches the lab
 	// StepLimit is how long one try of a step may take that has no "within". 0: a minute.
 	StepLimit time.Duration
+	Proxies   []ProxyConfig // proxies into the lab, on real sockets; nil: none
 }
 
 const defaultStepLimit = time.Minute
@@ -39,11 +40,14 @@ type Lab struct {
 	ready chan struct{} // closed once everything runs
 	ended chan struct{} // closed when Run returns
 
+	trains sync.Mutex // held while it is decided who sends trains
+
 	mu      sync.Mutex
 	group   *group                    // guarded by mu; nil before Run
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
 	cluster *swarm.Cluster            // guarded by mu; nil: there is none
 	started time.Time                 // guarded by mu
+	doors   []*door                   // guarded by mu; real sockets into the lab
 	err     error                     // guarded by mu; what Run returned
 }
 
@@ -53,7 +57,7 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	if spec == nil {
 		return nil, errors.New("new lab: there is no topology")
 	}
-	if err := check(spec); err != nil {
+	if err := Check(spec); err != nil {
 		return nil, err
 	}
 	if cfg.Log == nil {
@@ -83,6 +87,9 @@ func (l *Lab) build() (err error) {
 	if l.names, err = l.phys.addNameServer(l.spec, l.seed); err != nil {
 		return err
 	}
+	for i, c := range l.phys.cables {
+		c.link.Seed(derive(l.seed, fmt.Sprintf("cable %d", i)))
+	}
 	internet := l.names.bySub
 	if l.spec.Fabric.Internet == nil {
 		internet = nil
@@ -93,6 +100,7 @@ func (l *Lab) build() (err error) {
 	for _, m := range l.phys.order {
 		m.names = newHostNames(m, l.names.nearest(m))
 	}
+	l.fitTrains()
 	return nil
 }
 
@@ -154,8 +162,14 @@ func (l *Lab) begin(ctx context.Context) (*group, error) {
 // up starts everything in its order.
 func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	g := l.running()
+	if err := l.openDoors(); err != nil {
+		return err
+	}
 	for _, c := range l.phys.cables {
 		g.spawn(c.link.Run)
+		if c.flap.Every > 0 {
+			g.spawn(c.flaps)
+		}
 	}
 	for _, m := range l.phys.order {
 		g.spawn(m.ns.Run)
@@ -167,6 +181,9 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	g.spawn(serve)
 	if err := l.startDocker(ctx); err != nil {
 		return interrupted(ctx, err)
+	}
+	if err := l.checkProxies(); err != nil {
+		return err
 	}
 	if dir != nil {
 		g.spawn(func(ctx context.Context) error { return l.serveControl(ctx, dir.ln) })

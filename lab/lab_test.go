@@ -266,6 +266,15 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%q): error %v; want %q in it", row.name, err, row.err)
 		}
 	}
+	if err := l.MustNode("cat-db").Container().Kill(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cat-db", "host-a/cat-db"} {
+		want := "is a container of host-a that has exited with status 137"
+		if _, err := l.Lookup(name); !errors.Is(err, ErrNoNode) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Lookup(%q) after its end: %v; want %q in it", name, err, want)
+		}
+	}
 }
 
 func TestNewRefusesWhatCannotBeDone(t *testing.T) {
@@ -276,7 +285,7 @@ fabric:
   hosts:
     a: {links: {s1: 10.0.0.1/24}}
     b: {links: {s1: 10.0.0.2/24}}
-  links: [{between: [a, s1], delay: 5ms, loss: 1%}, {between: [b, s1], forward: {down: true}}]
+  links: [{between: [a, s1], delay: 2h, loss: 1%}]
 steps:
   - {on: a, run: "true", expect: {path_includes: [s1]}}
   - {on: a, run: "true", expect: {dropped_because: no-rute}}
@@ -286,8 +295,7 @@ steps:
 	_, err := New(spec, Config{})
 	for _, want := range []string{
 		"test.yaml:4:14: switch \"s1\" asks for the spanning tree protocol",
-		"test.yaml:8:11: links cannot have delay, loss;",
-		"test.yaml:8:53: a link cannot be down in one direction only",
+		"test.yaml:8:11: delay must be from 0 to 1h0m0s, not 2h0m0s",
 		"test.yaml:10:", "path_includes cannot be judged",
 		`no drop has the reason "no-rute"; did you mean "no-route"?`,
 		"source_seen: name the node that looks",

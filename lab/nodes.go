@@ -212,8 +212,11 @@ func (l *Lab) unknown(name string, all []*Node) string {
 	for _, n := range all {
 		known = append(known, n.name)
 		if n.container != nil {
-			known = append(known, n.host+"/"+n.container.Name(), n.container.Name())
+			known = append(known, n.FullName(), n.host+"/"+n.container.Name(), n.container.Name())
 		}
+	}
+	if text := l.idle(name); text != "" {
+		return text
 	}
 	for _, s := range l.spec.Services {
 		if s.Name == name {
@@ -228,6 +231,27 @@ func (l *Lab) unknown(name string, all []*Node) string {
 		names = append(names, n.name)
 	}
 	return "; there are " + strings.Join(names, ", ")
+}
+
+// idle says of a container that it does not run; empty if it is none.
+func (l *Lab) idle(name string) string {
+	host, guest, split := strings.Cut(name, "/")
+	if !split {
+		host, guest = "", name
+	}
+	for _, h := range l.engineHosts() {
+		if host != "" && host != h {
+			continue
+		}
+		switch c, err := l.engine(h).Container(guest); {
+		case err != nil:
+		case c.State() == engine.Exited:
+			return fmt.Sprintf(" is a container of %s that has exited with status %d", h, c.ExitCode())
+		case c.State() == engine.Created:
+			return fmt.Sprintf(" is a container of %s that does not run", h)
+		}
+	}
+	return ""
 }
 
 // node returns the node that a step names.

@@ -3,24 +3,21 @@ package lab
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
-	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/netns"
 )
 
 const (
 	// requestTimeout is how long a client has to say what it wants.
 	requestTimeout = 5 * time.Second
-	// farewell is how long a client has to take what is left for it when the lab ends.
+	// farewell is how long a client has to take what is left for it when the lab ends, and a command that Ctrl-C ended
+	// for its last words.
 	farewell = 200 * time.Millisecond
 	// maxClients is how many connections are served at once.
 	maxClients = 256
@@ -94,7 +91,7 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 	switch req.Op {
 	case opHello, opDown:
 		return answer{Info: &Info{
-			Name: l.spec.Name, Description: l.spec.Description, PID: os.Getpid(), Started: l.startTime(), Dir: Dir(l.spec.Name),
+			Name: l.spec.Name, Description: l.spec.Description, PID: os.Getpid(), Started: l.startTime(), Dir: Dir(l.spec.Name), Listening: l.Listening(),
 		}}
 	case opNodes:
 		return answer{Nodes: l.nodeInfos()}
@@ -102,8 +99,14 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 		if req.Exec != nil {
 			return l.serveExec(ctx, f, *req.Exec)
 		}
+	case opLink:
+		if req.Link != nil {
+			return l.serveLink(*req.Link)
+		}
 	case opCapture:
-		return l.serveCapture(ctx, f, req.Capture)
+		if req.Capture != nil {
+			return l.serveCapture(ctx, f, *req.Capture)
+		}
 	}
 	return answer{Error: fmt.Sprintf("the lab does not know the request %q", req.Op)}
 }
@@ -152,7 +155,7 @@ func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer 
 	defer reader.Wait()
 	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }() // the reader ends
 	defer in.close()
-	stdio := shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr)}
+	stdio := shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr), TTY: req.TTY}
 	var exit int
 	switch {
 	case req.Shell:
@@ -169,80 +172,21 @@ func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer 
 	return a
 }
 
-// receive takes a client's input until the client leaves or is told to.
-func (f *frames) receive(in *inbox, left func()) {
+// receive takes a client's input until the client leaves or the reads end. stop ends the command.
+func (f *frames) receive(in *inbox, stop func()) {
 	for {
 		kind, body, err := f.read()
 		switch {
 		case err != nil:
-			left()
+			stop()
 			in.end()
 			return
+		case kind == frameStop:
+			stop()
 		case kind == frameIn:
 			in.put(body)
 		case kind == frameInEnd:
 			in.end()
 		}
 	}
-}
-
-// serveCapture writes what passes interfaces as pcapng until the client says that it is enough, or leaves, or the lab
-// ends.
-func (l *Lab) serveCapture(ctx context.Context, f *frames, places []string) answer {
-	var ifaces []*netns.Interface
-	for _, p := range places {
-		some, err := l.interfaces(p)
-		if err != nil {
-			return answer{Error: err.Error()}
-		}
-		ifaces = append(ifaces, some...)
-	}
-	if len(ifaces) == 0 {
-		return answer{Error: "capture what? name a node, or NODE:INTERFACE"}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		defer cancel()
-		_, _, _ = f.read() // whatever it is, it is the end
-	})
-	defer reader.Wait()
-	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }()
-	c := fabric.NewCapture(f.stream(frameOut), fabric.CaptureConfig{})
-	for _, i := range ifaces {
-		defer i.Taps().Add(c.Interface(i.Namespace().Name() + "/" + i.Name()))()
-	}
-	err := c.Run(ctx)
-	s := c.Stats()
-	a := answer{Capture: &CaptureStats{Written: s.Written, Dropped: s.Dropped}}
-	if err != nil {
-		a.Error = err.Error()
-	}
-	return a
-}
-
-// interfaces returns the interface that NODE:INTERFACE names, or all of a node's but lo.
-func (l *Lab) interfaces(place string) ([]*netns.Interface, error) {
-	name, iface, one := strings.Cut(place, ":")
-	node, err := l.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	if one {
-		i, ok := node.ns.Interface(iface)
-		if !ok {
-			var known []string
-			for _, i := range node.ns.Interfaces() {
-				known = append(known, i.Name())
-			}
-			return nil, fmt.Errorf("node %s has no interface %q; there are %s", name, iface, strings.Join(known, ", "))
-		}
-		return []*netns.Interface{i}, nil
-	}
-	all := slices.DeleteFunc(node.ns.Interfaces(), func(i *netns.Interface) bool { return i.Kind() == netns.KindLoopback })
-	if len(all) == 0 {
-		return nil, errors.New("node " + name + " has no interface but lo")
-	}
-	return all, nil
 }

@@ -18,12 +18,13 @@ type eventLog struct {
 // The events; see the help of run.
 type (
 	upEvent struct {
-		Event   string   `json:"event"`
-		Lab     string   `json:"lab"`
-		PID     int      `json:"pid"`
-		Dir     string   `json:"dir"`
-		Seconds float64  `json:"seconds"`
-		Nodes   []string `json:"nodes"`
+		Event     string          `json:"event"`
+		Lab       string          `json:"lab"`
+		PID       int             `json:"pid"`
+		Dir       string          `json:"dir"`
+		Seconds   float64         `json:"seconds"`
+		Nodes     []string        `json:"nodes"`
+		Listening []lab.Listening `json:"listening,omitempty"`
 	}
 	stepEvent struct {
 		Event   string  `json:"event"`
@@ -66,7 +67,8 @@ func (e *eventLog) write(event any) {
 }
 
 func (e *eventLog) up(l *lab.Lab, took time.Duration) {
-	event := upEvent{Event: "up", Lab: l.Name(), PID: os.Getpid(), Dir: lab.Dir(l.Name()), Seconds: took.Seconds(), Nodes: []string{}}
+	event := upEvent{Event: "up", Lab: l.Name(), PID: os.Getpid(), Dir: lab.Dir(l.Name()), Seconds: took.Seconds(), Nodes: []string{},
+		Listening: l.Listening()}
 	for _, n := range l.Nodes() {
 		event.Nodes = append(event.Nodes, n.Name())
 	}

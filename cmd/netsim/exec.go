@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +18,17 @@ import (
 	"github.com/netsim-lab/netsim/lab"
 )
 
+// startingUp is how long a command waits for a lab that is just coming up, as after "netsim up NAME &".
+const startingUp = time.Second
+
 // statusInterrupted is what a command that Ctrl-C ended exits with: 128 + SIGINT.
 const statusInterrupted = 130
 
-// interruptByte is what a terminal sends for Ctrl-C.
-const interruptByte = 0x03
+// What a terminal sends for Ctrl-C and Ctrl-D.
+const (
+	interruptByte = 0x03
+	endByte       = 0x04
+)
 
 const nodeHelp = `A NODE is a host or router (host-a), a container (host-a/web1, or web1 where one host has it) or a service's task
 (dog-web.1, host-b/dog-web.1); "netsim ps --nodes" lists them. Where several labs run, --lab says which.`
@@ -32,7 +40,8 @@ func execCommand() *cobra.Command {
 		Short: "Run a command in a node of a running lab",
 		Long: `Run a command in a host, router, container or task of a running lab. Standard input, output and error are the
 command's, and its exit status is netsim's. A single argument that holds blanks or other signs of the shell is a line
-of POSIX shell; otherwise the arguments are the command's, unchanged.
+of POSIX shell; otherwise the arguments are the command's, unchanged. On a terminal a lone sh or bash is interactive,
+as in "netsim shell".
 
 ` + nodeHelp,
 		Example: `  netsim exec client -- curl -s http://192.168.1.3:8000/
@@ -45,6 +54,10 @@ of POSIX shell; otherwise the arguments are the command's, unchanged.
 			req := lab.ExecRequest{Node: args[0], Argv: args[1:]}
 			if len(req.Argv) == 1 && isLine(req.Argv[0]) {
 				req.Line, req.Argv = req.Argv[0], nil
+			}
+			if std := stdio(cmd); len(req.Argv) == 1 && shells[path.Base(req.Argv[0])] && isTerminal(std.In) {
+				req.TTY = true
+				return interactIn(cmd.Context(), name, req, std)
 			}
 			return execIn(cmd.Context(), name, req, stdio(cmd))
 		},
@@ -73,6 +86,9 @@ func execArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// shells are the commands that are interactive on a terminal.
+var shells = map[string]bool{"sh": true, "bash": true, "ash": true}
+
 // isLine tells whether an argument means something to a shell.
 func isLine(arg string) bool { return strings.ContainsAny(arg, " \t\n;&|<>()$`\"'\\*?#~=%") }
 
@@ -82,7 +98,7 @@ func stdio(cmd *cobra.Command) shell.Stdio {
 
 // execIn runs a command in a running lab and ends with its status.
 func execIn(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) error {
-	c, err := lab.Dial(name)
+	c, err := lab.Await(ctx, name, startingUp)
 	if err != nil {
 		return err
 	}
@@ -121,26 +137,29 @@ script. The exit status is that of the last command.
 			if !isTerminal(std.In) {
 				return execIn(cmd.Context(), name, lab.ExecRequest{Node: args[0], Argv: []string{"sh"}}, std)
 			}
-			ctx, in, stop := console(cmd.Context(), std.In)
-			defer stop()
-			std.In = in
-			return execIn(ctx, name, lab.ExecRequest{Node: args[0], Shell: true}, std)
+			return interactIn(cmd.Context(), name, lab.ExecRequest{Node: args[0], Shell: true}, std)
 		},
 	}
 	addLabFlag(cmd, &name)
 	return cmd
 }
 
-// console makes Ctrl-C a byte of the input, where a shell looks for it, and leaves the other signals to end the context.
+// interactIn is execIn for a shell on a terminal.
+func interactIn(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) error {
+	ctx, in, stop := console(ctx, std.In)
+	defer stop()
+	std.In = in
+	return execIn(ctx, name, req, std)
+}
+
+// console makes Ctrl-C and Ctrl-D bytes of the input, where a shell looks for them, and leaves the other signals to end
+// the context.
 func console(parent context.Context, keyboard io.Reader) (ctx context.Context, in io.Reader, stop func()) {
 	ctx, cancel := signal.NotifyContext(context.WithoutCancel(parent), syscall.SIGTERM, syscall.SIGHUP)
 	pressed := make(chan os.Signal, 1)
 	signal.Notify(pressed, os.Interrupt)
 	r, w := io.Pipe()
-	go func() {
-		_, err := io.Copy(w, keyboard)
-		_ = w.CloseWithError(err) // nil: the end of the input
-	}()
+	go func() { _ = w.CloseWithError(typed(w, keyboard)) }()
 	go func() {
 		for {
 			select {
@@ -155,5 +174,17 @@ func console(parent context.Context, keyboard io.Reader) (ctx context.Context, i
 		signal.Stop(pressed)
 		cancel()
 		_ = r.Close() // both writers end
+	}
+}
+
+// typed copies from a terminal, whose end of input is not for ever: Ctrl-D ends what one command reads.
+func typed(w io.Writer, keyboard io.Reader) error {
+	for {
+		if _, err := io.Copy(w, keyboard); err != nil {
+			return err
+		}
+		if _, err := w.Write([]byte{endByte}); err != nil {
+			return err
+		}
 	}
 }

@@ -20,6 +20,8 @@ type runOptions struct {
 	json    bool
 	verbose bool
 	seed    *uint64 // nil: the topology's
+	expose  []string
+	proxies []string
 }
 
 func runCommand() *cobra.Command {
@@ -35,8 +37,11 @@ netsim commands reach it. Ctrl-C takes it down at once. FILE may be - for standa
 
 The exit status is 0 if every step held, 1 if one did not or the lab failed, 2 for a bad topology.
 
+` + outsideHelp + `
+
 With --json standard output has one JSON object per line, told apart by "event":
-  {"event": "up", "lab", "pid", "dir", "seconds", "nodes": [NAME...]}
+  {"event": "up", "lab", "pid", "dir", "seconds", "nodes": [NAME...],
+   "listening": [{"kind": "expose"|"proxy", "listen": "ADDRESS:PORT", "node", "port"}]}
   {"event": "step", "step", "of", "name", "at": "FILE:LINE:COL", "on", "run", "passed", "tries", "seconds", "exit",
    "stdout", "stderr", "reason"}
   {"event": "drop", "place", "reason", "frames"}          with -v, at the end
@@ -70,11 +75,17 @@ func upCommand() *cobra.Command {
 		Long: `Bring a lab up and leave it running until Ctrl-C or "netsim down". It is netsim run --no-steps --keep; put it into the
 background, or use another terminal, to look around in the lab with exec and shell.
 
+` + outsideHelp + `
+
 With --json standard output has the objects of netsim run.`,
 		Example: `  netsim up pets-overlay &
   netsim exec client -- curl -s http://192.168.1.3:8000/
   netsim shell host-a
-  netsim down pets-overlay`,
+  netsim down pets-overlay
+
+  netsim up pets-overlay --expose 8080=host-a:8000 &           # and then http://127.0.0.1:8080/ in a browser
+  netsim up pets-overlay --proxy 127.0.0.1:1080=client &       # and then
+  curl -x socks5h://127.0.0.1:1080 http://host-b:8000/`,
 		Args:              exactly(1, "FILE|NAME"),
 		ValidArgsFunction: completeTopology,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,6 +104,7 @@ func addRunFlags(cmd *cobra.Command, o *runOptions, seed *uint64) {
 	f := cmd.Flags()
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	f.Uint64Var(seed, "seed", 0, "start of every pseudo-random choice, instead of the topology's")
+	addOutsideFlags(cmd, o)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what happens, show all output, and at the end the packets dropped")
 }
 
@@ -111,6 +123,10 @@ func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := outside(spec, o)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
 	out := &output{w: cmd.OutOrStdout(), failed: cancel}
@@ -123,7 +139,7 @@ func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log}, rep, o)
+	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log, Proxies: proxies}, rep, o)
 }
 
 // play brings a lab up, plays its steps and takes it down.

@@ -65,8 +65,12 @@ func (t *transcript) up(l *lab.Lab, took time.Duration) {
 	if t.spec.Description != "" {
 		text += ": " + t.spec.Description
 	}
-	t.out.printf("%s\n%s\n\n", t.paint.paint(bold, text),
+	t.out.printf("%s\n%s\n", t.paint.paint(bold, text),
 		t.paint.paint(faint, fmt.Sprintf("up with %s after %s", plural(len(l.Nodes()), "node"), seconds(took))))
+	for _, d := range l.Listening() {
+		t.out.printf("%s\n", d)
+	}
+	t.out.write("\n")
 }
 
 // StepStarted shows on a terminal what is going on.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netsim-lab/netsim/lab"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
 
@@ -54,6 +55,9 @@ func validate(cmd *cobra.Command, files []string, asJSON bool) error {
 	bad := false
 	for _, file := range files {
 		spec, err := load(cmd, file)
+		if err == nil {
+			err = lab.Check(spec)
+		}
 		v := judge(file, spec, err)
 		all = append(all, v)
 		bad = bad || !v.OK
