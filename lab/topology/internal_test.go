@@ -18,8 +18,8 @@ func TestNearestForgivesTwoMistakes(t *testing.T) {
 		{"nothing near", "zebra", []string{"dognet"}, ""},
 		{"no candidates", "zebra", nil, ""},
 	} {
-		if got := nearest(row.name, row.among); got != row.want {
-			t.Errorf("%s: nearest(%q, %q) = %q; want %q", row.show, row.name, row.among, got, row.want)
+		if got := Nearest(row.name, row.among); got != row.want {
+			t.Errorf("%s: Nearest(%q, %q) = %q; want %q", row.show, row.name, row.among, got, row.want)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (r *reader) near(name string, candidates []string) string {
 	if len(r.errs) >= maxErrors {
 		return ""
 	}
-	return didYouMean(nearest(name, candidates))
+	return didYouMean(Nearest(name, candidates))
 }
 
 // at wraps a reading function so that it keeps the value's place too.
@@ -206,7 +206,7 @@ func (r *reader) object(n *yaml.Node, what string, f fields, required ...string)
 		if hint == "" {
 			hint = "; it knows " + strings.Join(known, ", ")
 		} else {
-			present[nearest(e.key.Value, known)] = true // one message is enough
+			present[Nearest(e.key.Value, known)] = true // one message is enough
 		}
 		r.fail(e.key, "%s has no key %q%s", what, e.key.Value, hint)
 	}

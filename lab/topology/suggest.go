@@ -8,7 +8,7 @@ import (
 // maxEdits is how many typing mistakes a suggestion forgives.
 const maxEdits = 2
 
-// didYouMean makes the end of a message out of what nearest found.
+// didYouMean makes the end of a message out of what Nearest found.
 func didYouMean(candidate string) string {
 	if candidate == "" {
 		return ""
@@ -16,9 +16,9 @@ func didYouMean(candidate string) string {
 	return fmt.Sprintf("; did you mean %q?", candidate)
 }
 
-// nearest returns the candidate that name is most likely a misspelling or an
+// Nearest returns the candidate that name is most likely a misspelling or an
 // abbreviation of, the first one of equals, or the empty string.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, bestRank := "", maxEdits+2
 	for _, c := range candidates {
 		if r := rank(name, c); r < bestRank {
