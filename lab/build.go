@@ -60,7 +60,10 @@ func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
 		p.add(f.Hosts[i].Name, seed, false, &machine{host: &f.Hosts[i]})
 	}
 	for i := range f.Routers {
-		p.add(f.Routers[i].Name, seed, true, &machine{router: &f.Routers[i]})
+		m := p.add(f.Routers[i].Name, seed, true, &machine{router: &f.Routers[i]})
+		if err := m.ns.SetIgnoreLinkdown(true); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range f.Cables() {
 		if err := p.plug(spec, c); err != nil {
@@ -150,7 +153,7 @@ func (p *physical) route(internet map[netip.Prefix]netip.Addr) error {
 			continue
 		}
 		for _, r := range routes {
-			if err := addRoute(m.ns, r.To, r.Via); err != nil {
+			if err := addRoute(m.ns, r); err != nil {
 				return fmt.Errorf("%s: %w", r.Pos, err)
 			}
 		}
@@ -183,11 +186,15 @@ func (m *machine) wayOut(internet map[netip.Prefix]netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// addRoute adds a route by a gateway that is on link.
-func addRoute(ns *netns.Namespace, to netip.Prefix, via netip.Addr) error {
-	r, ok := ns.RouteTo(via)
-	if !ok {
-		return fmt.Errorf("route of %s to %s: gateway %s is not on link", ns.Name(), to, via)
+// addRoute adds a route by gateways that are on link.
+func addRoute(ns *netns.Namespace, r topology.Route) error {
+	route := netns.Route{Dst: r.To, Metric: r.Metric}
+	for _, via := range r.Via {
+		dev, ok := ns.OnLink(via)
+		if !ok {
+			return fmt.Errorf("route of %s to %s: gateway %s is not on link", ns.Name(), r.To, via)
+		}
+		route.Hops = append(route.Hops, netns.NextHop{Via: via, Dev: dev})
 	}
-	return ns.AddRoute(netns.Route{Dst: to, Via: via, Dev: r.Dev})
+	return ns.AddRoute(route)
 }

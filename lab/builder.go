@@ -32,7 +32,7 @@ type BuilderNode struct {
 	addrs   []string
 	links   []attachment
 	gateway string
-	routes  [][2]string
+	routes  [][]string // a subnet and its gateways
 	docker  bool
 }
 
@@ -132,9 +132,9 @@ func (n *BuilderNode) Gateway(addr string) *BuilderNode {
 	return n
 }
 
-// Route adds a static route to a host or router. It returns the node.
-func (n *BuilderNode) Route(to, via string) *BuilderNode {
-	n.routes = append(n.routes, [2]string{to, via})
+// Route adds a static route to a host or router, by a gateway or by several that share the flows. It returns the node.
+func (n *BuilderNode) Route(to string, via ...string) *BuilderNode {
+	n.routes = append(n.routes, append([]string{to}, via...))
 	return n
 }
 
@@ -224,7 +224,11 @@ func (w *specWriter) machine(n *BuilderNode) {
 		if i == 0 {
 			w.line(n.at, "      routes:")
 		}
-		w.line(n.at, "        - {to: %s, via: %s}", strconv.Quote(r[0]), strconv.Quote(r[1]))
+		vias := make([]string, len(r)-1)
+		for i, via := range r[1:] {
+			vias[i] = strconv.Quote(via)
+		}
+		w.line(n.at, "        - {to: %s, via: [%s]}", strconv.Quote(r[0]), strings.Join(vias, ", "))
 	}
 }
 

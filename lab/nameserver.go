@@ -68,7 +68,9 @@ func takenAddrs(spec *topology.Spec) map[netip.Addr]bool {
 			taken[a.Addr.Addr()] = true
 		}
 		for _, r := range routes {
-			taken[r.Via] = true
+			for _, via := range r.Via {
+				taken[via] = true
+			}
 		}
 	}
 	for _, h := range spec.Fabric.Hosts {

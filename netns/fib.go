@@ -18,6 +18,12 @@ type Route struct {
 	Metric int
 	Kernel bool // made by adding an address ("proto kernel")
 	MTU    int  // 0: that of Dev
+
+	// Hops are several next hops that share the flows; Via and Dev then are those of the first. nil: Via and Dev are the
+	// only way.
+	Hops []NextHop
+
+	ways []Route // of Hops, as packets take them
 }
 
 // String prints the route as `ip route` does.
@@ -30,15 +36,17 @@ func (r Route) String() string {
 	} else {
 		b.WriteString(r.Dst.String())
 	}
-	if r.Via.IsValid() {
-		fmt.Fprintf(&b, " via %s", r.Via)
-	}
-	fmt.Fprintf(&b, " dev %s", r.Dev.name)
-	if r.Kernel {
-		b.WriteString("  proto kernel")
-	}
-	if !r.Via.IsValid() {
-		b.WriteString("  scope link")
+	if len(r.Hops) == 0 {
+		if r.Via.IsValid() {
+			fmt.Fprintf(&b, " via %s", r.Via)
+		}
+		fmt.Fprintf(&b, " dev %s", r.Dev.name)
+		if r.Kernel {
+			b.WriteString("  proto kernel")
+		}
+		if !r.Via.IsValid() {
+			b.WriteString("  scope link")
+		}
 	}
 	if r.Src.IsValid() {
 		fmt.Fprintf(&b, "  src %s", r.Src)
@@ -46,7 +54,12 @@ func (r Route) String() string {
 	if r.Metric != 0 {
 		fmt.Fprintf(&b, "  metric %d", r.Metric)
 	}
-	if r.Dev.kind == KindBridge && !r.Dev.Carrier() {
+	if len(r.Hops) > 0 {
+		b.WriteByte(' ')
+		for _, h := range r.Hops {
+			b.WriteString(h.text())
+		}
+	} else if !r.Dev.Carrier() && r.Dev.up.Load() {
 		b.WriteString(" linkdown")
 	}
 	return b.String()
@@ -60,6 +73,8 @@ const linearFIB = 16
 type FIB struct {
 	routes []Route // longest prefix first, then by address, lowest metric, oldest
 	byLen  []lengthClass
+
+	linkdown bool // routes by interfaces without a carrier are passed over
 }
 
 // lengthClass holds where in a table the routes of each prefix of one length begin.
@@ -71,17 +86,18 @@ type lengthClass struct {
 // Add returns a table that also holds r. A route to the same prefix with the same metric is replaced if it leaves by
 // the same interface, and an error otherwise ("File exists").
 func (t FIB) Add(r Route) (FIB, error) {
+	r = r.prepare()
 	routes := make([]Route, 0, len(t.routes)+1)
 	for _, o := range t.routes {
 		if o.Dst == r.Dst && o.Metric == r.Metric {
-			if o.Dev != r.Dev || o.Via != r.Via {
+			if !o.sameWays(&r) {
 				return t, fmt.Errorf("add route to %s: a route to it exists by %s", r.Dst, o.Dev.name)
 			}
 			continue
 		}
 		routes = append(routes, o)
 	}
-	return newFIB(append(routes, r)), nil
+	return t.with(append(routes, r)), nil
 }
 
 // Remove returns a table without the routes that drop says.
@@ -92,7 +108,14 @@ func (t FIB) Remove(drop func(Route) bool) FIB {
 			routes = append(routes, r)
 		}
 	}
-	return newFIB(routes)
+	return t.with(routes)
+}
+
+// with returns a table of those routes that is like t otherwise.
+func (t FIB) with(routes []Route) FIB {
+	n := newFIB(routes)
+	n.linkdown = t.linkdown
+	return n
 }
 
 // holds tells whether the table has a route that is says.
@@ -121,7 +144,7 @@ func newFIB(routes []Route) FIB {
 }
 
 // Lookup returns the route to dst: of the longest prefix that has one whose interface is up, that with the lowest
-// metric.
+// metric. If it has several next hops, which of them a packet takes is another question.
 func (t FIB) Lookup(dst netip.Addr) (*Route, bool) {
 	if t.byLen == nil {
 		return t.lookupLinear(dst)
@@ -136,7 +159,7 @@ func (t FIB) Lookup(dst netip.Addr) (*Route, bool) {
 			continue
 		}
 		for ; i < len(t.routes) && t.routes[i].Dst == p; i++ {
-			if r := &t.routes[i]; r.Dev.up.Load() {
+			if r := &t.routes[i]; r.up(t.linkdown) {
 				return r, true
 			}
 		}
@@ -146,7 +169,7 @@ func (t FIB) Lookup(dst netip.Addr) (*Route, bool) {
 
 func (t FIB) lookupLinear(dst netip.Addr) (*Route, bool) {
 	for i := range t.routes {
-		if r := &t.routes[i]; r.Dst.Contains(dst) && r.Dev.up.Load() {
+		if r := &t.routes[i]; r.Dst.Contains(dst) && r.up(t.linkdown) {
 			return r, true
 		}
 	}
@@ -166,8 +189,12 @@ func (t FIB) Routes() []Route {
 	return out
 }
 
-// AddRoute adds a route. Dst is masked; Dev must belong to the namespace.
+// AddRoute adds a route. Dst is masked; Dev, or that of each next hop, must belong to the namespace.
 func (ns *Namespace) AddRoute(r Route) error {
+	if err := ns.checkHops(&r); err != nil {
+		return err
+	}
+	r = r.prepare()
 	if r.Dev == nil || r.Dev.ns != ns {
 		return fmt.Errorf("add route to %s in %s: no such device", r.Dst, ns.cfg.Name)
 	}
@@ -181,9 +208,9 @@ func (ns *Namespace) AddRoute(r Route) error {
 	}
 	r.Dst = r.Dst.Masked()
 	return ns.change(func(c *config) (err error) {
-		if r.Via.IsValid() {
-			if g, ok := c.fib.Lookup(r.Via); !ok || g.Via.IsValid() {
-				return fmt.Errorf("add route to %s via %s in %s: nexthop has invalid gateway", r.Dst, r.Via, ns.cfg.Name)
+		for _, via := range r.gateways() {
+			if g, ok := c.fib.onLink(via); !ok || g.Via.IsValid() {
+				return fmt.Errorf("add route to %s via %s in %s: nexthop has invalid gateway", r.Dst, via, ns.cfg.Name)
 			}
 		}
 		c.fib, err = c.fib.Add(r)
@@ -193,7 +220,7 @@ func (ns *Namespace) AddRoute(r Route) error {
 
 // AddDefaultRoute adds a default route by a gateway that is on link.
 func (ns *Namespace) AddDefaultRoute(via netip.Addr) error {
-	r, ok := ns.conf.Load().fib.Lookup(via)
+	r, ok := ns.conf.Load().fib.onLink(via)
 	if !ok {
 		return fmt.Errorf("add default route in %s: gateway %s is not on link", ns.cfg.Name, via)
 	}
@@ -205,7 +232,7 @@ func (ns *Namespace) RemoveRoute(dst netip.Prefix, dev *Interface) error {
 	dst = dst.Masked()
 	return ns.change(func(c *config) error {
 		before := len(c.fib.routes)
-		c.fib = c.fib.Remove(func(r Route) bool { return r.Dst == dst && (dev == nil || r.Dev == dev) })
+		c.fib = c.fib.Remove(func(r Route) bool { return r.Dst == dst && (dev == nil || r.uses(dev)) })
 		if len(c.fib.routes) == before {
 			return fmt.Errorf("remove route to %s in %s: no such route", dst, ns.cfg.Name)
 		}
@@ -216,13 +243,22 @@ func (ns *Namespace) RemoveRoute(dst netip.Prefix, dev *Interface) error {
 // Routes returns the routing table as `ip route` lists it.
 func (ns *Namespace) Routes() []Route { return ns.conf.Load().fib.Routes() }
 
-// RouteTo returns the route that a packet to dst takes.
+// RouteTo returns the route that a packet to dst takes; of several next hops it is the first that is up.
 func (ns *Namespace) RouteTo(dst netip.Addr) (Route, bool) {
 	r, ok := ns.conf.Load().fib.Lookup(dst)
 	if !ok {
 		return Route{}, false
 	}
-	return *r, true
+	return *r.way(0), true
+}
+
+// OnLink returns the interface by which a gateway is reached that is on link, whether or not it has a carrier.
+func (ns *Namespace) OnLink(via netip.Addr) (*Interface, bool) {
+	r, ok := ns.conf.Load().fib.onLink(via)
+	if !ok || r.Via.IsValid() {
+		return nil, false
+	}
+	return r.Dev, true
 }
 
 // sourceFor returns the source address of a packet of the namespace's own that takes r: the route's preferred one,
@@ -231,6 +267,7 @@ func (ns *Namespace) sourceFor(r *Route, dst netip.Addr) netip.Addr {
 	if r.Src.IsValid() {
 		return r.Src
 	}
+	r = r.way(0) // the first of several that is up
 	hop := dst
 	if r.Via.IsValid() {
 		hop = r.Via

@@ -120,7 +120,7 @@ func (ns *Namespace) addInterface(cfg InterfaceConfig) (*Interface, error) {
 		dev: cfg.Device, bridge: cfg.bridge, place: ns.cfg.Name + "/" + cfg.Name}
 	ns.nextIdx++
 	i.mtu.Store(int32(cfg.MTU))
-	i.SetUp(!cfg.Down)
+	i.setUp(!cfg.Down)
 	i.neigh.init()
 	ns.ifaces[cfg.Name] = i
 	return i, nil
@@ -192,6 +192,11 @@ func (i *Interface) Up() bool { return i.up.Load() }
 
 // SetUp takes the interface up or down. The other end of a veth pair has no carrier while this end is down.
 func (i *Interface) SetUp(up bool) {
+	i.setUp(up)
+	i.ns.stack.sync() // its routes' sources may be others now
+}
+
+func (i *Interface) setUp(up bool) {
 	i.up.Store(up)
 	if p, ok := i.port.(*fabric.VethEnd); ok {
 		p.SetUp(up)

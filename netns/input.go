@@ -179,6 +179,7 @@ func (ns *Namespace) forwardIP(p *pass) {
 		ns.drop(p, fabric.DropNoRoute)
 		return
 	}
+	r = ns.wayOf(r, p.Frame)
 	if mtu := r.mtu(); p.Frame.PacketLen() > mtu && h.DF() { // L14
 		ns.traceMTU(p, r)
 		ns.sendError(p, wire.ICMPUnreachable, wire.CodeFragNeeded, uint32(mtu))

@@ -67,7 +67,7 @@ func (ns *Namespace) RemoveInterface(name string) error {
 	i.mu.Unlock()
 	err = errors.Join(err, ns.change(func(c *config) error {
 		ns.readdressLocked(c)
-		c.fib = c.fib.Remove(func(r Route) bool { return r.Dev == i })
+		c.fib = c.fib.Remove(func(r Route) bool { return r.uses(i) })
 		return nil
 	}))
 	i.neigh.close(i)

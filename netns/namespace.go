@@ -47,6 +47,7 @@ type Namespace struct {
 	reasm           reassembler
 	arpIgnore       atomic.Bool
 	noSegments      atomic.Bool // sockets send no trains
+	hashSeed        uint32      // of the choice among next hops
 	lo              *Route      // to the namespace's own addresses
 
 	stack stackHolder
@@ -95,6 +96,7 @@ func New(cfg Config) *Namespace {
 	}
 	ns.forward.Store(cfg.Forward)
 	ns.ipID.Store(ns.luck.Uint32())
+	ns.hashSeed = uint32(hashName(cfg.Name) >> 32) // not drawn: the same lab chooses the same ways
 	ns.conf.Store(&config{local: map[netip.Addr]*Interface{}, bcast: map[netip.Addr]*Interface{}, tunnels: map[uint16]*Tunnel{}})
 	ns.addLoopback()
 	return ns
@@ -270,8 +272,8 @@ func (e env) IsBroadcast(a netip.Addr) bool {
 // MasqueradeAddr implements nat.Env: the source that a packet of the namespace's own would have.
 func (e env) MasqueradeAddr(out string, dst netip.Addr) (netip.Addr, bool) {
 	c := e.ns.conf.Load()
-	if r, ok := c.fib.Lookup(dst); ok && r.Dev.name == out {
-		if src := e.ns.sourceFor(r, dst); src.IsValid() {
+	if r, ok := c.fib.Lookup(dst); ok && r.by(out).Dev.name == out {
+		if src := e.ns.sourceFor(r.by(out), dst); src.IsValid() {
 			return src, true
 		}
 	}

@@ -62,7 +62,11 @@ func (ns *Namespace) routeOut(p *pass) (*Route, bool) {
 			return &Route{Dst: netip.PrefixFrom(dst, 32), Dev: src}, true
 		}
 	}
-	return p.c.fib.Lookup(dst)
+	r, ok := p.c.fib.Lookup(dst)
+	if ok {
+		r = ns.wayOf(r, p.Frame)
+	}
+	return r, ok
 }
 
 // leave sends a routed packet out, or back in by lo.

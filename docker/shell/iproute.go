@@ -37,12 +37,23 @@ func (i *ipCall) route(ctx context.Context) error {
 		}
 	}
 	for _, r := range i.ns.Routes() {
-		if only.IsValid() && r.Dst != only.Masked() || got["dev"] != "" && r.Dev.Name() != got["dev"] || got["via"] != "" && r.Via.String() != got["via"] {
+		if only.IsValid() && r.Dst != only.Masked() || !leavesBy(r, got["dev"], got["via"]) {
 			continue
 		}
 		i.Printf("%s\n", routeText(r, i.busybox()))
 	}
 	return nil
+}
+
+// leavesBy tells whether a route, or one of its next hops, has that interface and that gateway; "" is any.
+func leavesBy(r netns.Route, dev, via string) bool {
+	hops := r.Hops
+	if len(hops) == 0 {
+		hops = []netns.NextHop{{Via: r.Via, Dev: r.Dev}}
+	}
+	return slices.ContainsFunc(hops, func(h netns.NextHop) bool {
+		return (dev == "" || h.Dev.Name() == dev) && (via == "" || h.Via.String() == via)
+	})
 }
 
 // routeText prints a route; busybox puts one blank before attributes where old iproute2 has two.
@@ -85,6 +96,9 @@ func (i *ipCall) routeGet(ctx context.Context) error {
 
 // routeArgs reads a route.
 func (i *ipCall) routeArgs() (r netns.Route, dev string, err error) {
+	if r.Hops, err = i.nextHops(); err != nil {
+		return r, "", err
+	}
 	got, err := i.pairs("to", "to", "via", "dev", "src", "metric", "mtu", "proto", "scope", "table")
 	if err != nil {
 		return r, "", err
@@ -114,21 +128,10 @@ func (i *ipCall) routeChange(replace bool) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case dev != "":
-		d, ok := i.ns.Interface(dev)
-		if !ok {
-			return bad("Cannot find device \"" + dev + "\"")
+	if len(r.Hops) == 0 {
+		if r.Dev, err = i.hopDevice(r.Via, dev); err != nil {
+			return err
 		}
-		r.Dev = d
-	case r.Via.IsValid():
-		via, ok := i.ns.RouteTo(r.Via)
-		if !ok {
-			return kernelSays("Network is unreachable")
-		}
-		r.Dev = via.Dev
-	default:
-		return kernelSays("No such device")
 	}
 	for _, o := range i.ns.Routes() {
 		if o.Dst != r.Dst.Masked() || o.Metric != r.Metric {
@@ -153,7 +156,11 @@ func (i *ipCall) routeDelete() error {
 		return err
 	}
 	for _, o := range i.ns.Routes() {
-		if o.Dst == r.Dst.Masked() && (dev == "" || o.Dev.Name() == dev) && (!r.Via.IsValid() || r.Via == o.Via) {
+		via := ""
+		if r.Via.IsValid() {
+			via = r.Via.String()
+		}
+		if o.Dst == r.Dst.Masked() && leavesBy(o, dev, via) {
 			if err := i.ns.RemoveRoute(o.Dst, o.Dev); err != nil {
 				return kernelSays("No such process")
 			}

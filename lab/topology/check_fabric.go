@@ -2,6 +2,7 @@ package topology
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -99,10 +100,26 @@ func subnetList(links []Attachment) string {
 }
 
 func (c *checker) checkRoutes(name string, links []Attachment, routes []Route) {
+	type target struct {
+		to     netip.Prefix
+		metric int
+	}
+	first := map[target]Pos{}
 	for _, x := range routes {
-		if x.Via.IsValid() && !onLink(links, x.Via) {
-			c.failAt(x.Pos, "route of %q goes via %s, which no link of it reaches; %s", name, x.Via, subnetList(links))
+		for i, via := range x.Via {
+			switch {
+			case !onLink(links, via):
+				c.failAt(x.Pos, "route of %q goes via %s, which no link of it reaches; %s", name, via, subnetList(links))
+			case slices.Contains(x.Via[:i], via):
+				c.failAt(x.Pos, "route of %q goes via %s twice", name, via)
+			}
 		}
+		at := target{x.To, x.Metric}
+		if pos, twice := first[at]; twice && x.To.IsValid() {
+			c.failAt(x.Pos, "route of %q to %s is there already, at %s; list all gateways in one via, or give one route another metric", name, x.To, pos)
+			continue
+		}
+		first[at] = x.Pos
 	}
 }
 

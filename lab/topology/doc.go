@@ -21,6 +21,7 @@
 //   - links: no delay, no loss, no rate limit, MTU 1500; queue 1000 frames where
 //     there is a rate; jitter keeps the order unless overtake is true
 //   - hosts: gso auto
+//   - routes: metric 0; via is one gateway, or a list of them that share the flows
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
 //     retry 250ms when within is given
 //   - lb_spread: requests 10, backends 2

@@ -1,6 +1,9 @@
 package topology
 
 import (
+	"math"
+	"net/netip"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -110,13 +113,30 @@ func (r *reader) attachments(to *[]Attachment) func(*yaml.Node) {
 	}
 }
 
+// gateways reads an address or a list of them.
+func (r *reader) gateways(to *[]netip.Addr) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		r.addrs(to, "via")(n)
+		switch {
+		case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+			r.fail(n, "via names no gateway: write an address, or a list of addresses that share the flows")
+		case len(*to) > maxHops:
+			r.fail(n, "via names %d gateways; the most are %d", len(*to), maxHops)
+		}
+	}
+}
+
+// maxHops is how many next hops a route may have.
+const maxHops = 64
+
 func (r *reader) routes(to *[]Route) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		for _, c := range r.list(n, "routes") {
 			x := Route{Pos: r.pos(c)}
 			r.object(c, "a route", fields{
-				"to":  r.subnet(&x.To, "to"),
-				"via": r.addr(&x.Via, "via"),
+				"to":     r.subnet(&x.To, "to"),
+				"via":    r.gateways(&x.Via),
+				"metric": r.integer(&x.Metric, "metric", 0, math.MaxInt32),
 			}, "to", "via")
 			*to = append(*to, x)
 		}

@@ -90,9 +90,10 @@ type Attachment struct {
 
 // Route is a static route.
 type Route struct {
-	Pos Pos
-	To  netip.Prefix
-	Via netip.Addr
+	Pos    Pos
+	To     netip.Prefix
+	Via    []netip.Addr // at least one; the flows are shared among several
+	Metric int          // of two routes to one subnet, that with the lower metric is taken while it can be
 }
 
 // Router forwards between its links and runs no engine.
