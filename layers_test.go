@@ -49,6 +49,9 @@ var homes = []struct {
 	{"gopkg.in/yaml.v3", []string{"lab/topology"}},
 	{"mvdan.cc/sh", []string{"docker/shell"}},
 	{"github.com/alicebob/miniredis", []string{"docker/image"}},
+	{"github.com/docker/docker", []string{"docker/api"}},
+	{"github.com/docker/go-connections", []string{"docker/api"}},
+	{"github.com/docker/go-units", []string{"docker/api"}},
 }
 
 // anywhere are outside modules that any package may import.

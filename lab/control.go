@@ -87,6 +87,7 @@ type NodeInfo struct {
 	Container string          `json:"container,omitempty"` // its name
 	ID        string          `json:"id,omitempty"`
 	Image     string          `json:"image,omitempty"`
+	Docker    string          `json:"docker,omitempty"` // the socket of a host's Docker API
 	Ifaces    []InterfaceInfo `json:"interfaces"`
 }
 

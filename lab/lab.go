@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/lab/topology"
@@ -45,6 +46,7 @@ type Lab struct {
 	mu      sync.Mutex
 	group   *group                    // guarded by mu; nil before Run
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
+	apis    map[string]*api.Server    // by host; guarded by mu, complete once ready
 	cluster *swarm.Cluster            // guarded by mu; nil: there is none
 	started time.Time                 // guarded by mu
 	doors   []*door                   // guarded by mu; real sockets into the lab
@@ -68,7 +70,7 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	}
 	l := &Lab{
 		spec: spec, cfg: cfg, seed: spec.Seed, log: cfg.Log, ready: make(chan struct{}), ended: make(chan struct{}),
-		engines: map[string]*engine.Engine{},
+		engines: map[string]*engine.Engine{}, apis: map[string]*api.Server{},
 	}
 	if cfg.Seed != nil {
 		l.seed = *cfg.Seed
@@ -185,6 +187,7 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	if err := l.checkProxies(); err != nil {
 		return err
 	}
+	l.serveDocker(ctx, dir)
 	if dir != nil {
 		g.spawn(func(ctx context.Context) error { return l.serveControl(ctx, dir.ln) })
 	}

@@ -125,6 +125,9 @@ func (n *Node) Info() NodeInfo {
 	if c := n.container; c != nil {
 		info.Container, info.ID, info.Image = c.Name(), c.ID(), c.Image().Ref()
 	}
+	if n.kind == KindHost {
+		info.Docker = n.lab.dockerPath(n.name)
+	}
 	for _, i := range n.ns.Interfaces() {
 		ii := InterfaceInfo{Name: i.Name(), MTU: i.MTU(), Up: i.Up()}
 		if i.Kind() != netns.KindLoopback {

@@ -33,7 +33,7 @@ the names that exec and shell take, what they are, and their addresses.
 With --json it is one array:
   [{"name", "description", "pid", "started", "dir",
     "listening": [{"kind", "listen", "node", "port"}],
-    "nodes": [{"name", "kind", "host", "container", "id", "image",
+    "nodes": [{"name", "kind", "host", "container", "id", "image", "docker",
                "interfaces": [{"name", "mac", "mtu", "up", "addresses"}]}]}]`,
 		Example: `  netsim ps
   netsim ps --nodes

@@ -1,0 +1,340 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/netsim-lab/netsim/docker/cnm"
+)
+
+// inspectNetwork is a network in the order of keys of API 1.50, which the docker command prints as it comes.
+func inspectNetwork(n *cnm.Network, detailed bool) network.Inspect {
+	v := network.Inspect{
+		Name: n.Name(), ID: n.ID(), Created: n.Created(), Scope: n.Scope(), Driver: n.Driver(), EnableIPv4: true,
+		IPAM: network.IPAM{Driver: "default"}, Internal: n.Internal(), Attachable: n.Attachable(), Ingress: n.Ingress(),
+		Containers: map[string]network.EndpointResource{}, Options: n.Options(), Labels: n.Labels(),
+	}
+	if n.UserDefined() {
+		v.IPAM.Options = map[string]string{}
+	}
+	if n.Subnet().IsValid() {
+		cfg := network.IPAMConfig{Subnet: n.Subnet().String()}
+		if n.IPRange().IsValid() {
+			cfg.IPRange = n.IPRange().String()
+		}
+		if n.Gateway().IsValid() {
+			cfg.Gateway = n.Gateway().String()
+		}
+		v.IPAM.Config = []network.IPAMConfig{cfg}
+	}
+	if !detailed {
+		return v
+	}
+	for _, ep := range n.Endpoints() {
+		r := network.EndpointResource{Name: ep.EndpointName(), EndpointID: ep.ID()}
+		if ep.Prefix().IsValid() {
+			r.IPv4Address, r.MacAddress = ep.Prefix().String(), ep.MAC().String()
+		}
+		v.Containers[ep.Sandbox().ContainerID()] = r
+	}
+	return v
+}
+
+// guideNetwork is a network in the order of keys of 2017 (B38, E13).
+type guideNetwork struct {
+	Name       string
+	ID         string `json:"Id"`
+	Created    time.Time
+	Scope      string
+	Driver     string
+	EnableIPv6 bool
+	IPAM       network.IPAM
+	Internal   bool
+	Attachable bool
+	Ingress    bool `json:",omitempty"` // docker network rm asks for it
+	Containers map[string]network.EndpointResource
+	Options    map[string]string
+	Labels     map[string]string
+	Peers      []network.PeerInfo `json:",omitempty"`
+}
+
+// inspected is what a client prints.
+func (s *Server) inspected(v network.Inspect) any {
+	if s.cfg.Modern {
+		return v
+	}
+	if v.IPAM.Config == nil {
+		v.IPAM.Config = []network.IPAMConfig{}
+	}
+	return guideNetwork{
+		Name: v.Name, ID: v.ID, Created: v.Created, Scope: v.Scope, Driver: v.Driver, EnableIPv6: v.EnableIPv6, IPAM: v.IPAM,
+		Internal: v.Internal, Attachable: v.Attachable, Ingress: v.Ingress, Containers: v.Containers, Options: v.Options,
+		Labels: v.Labels, Peers: v.Peers,
+	}
+}
+
+// networkList answers docker network ls. Clients before 1.28 hear of the containers too.
+func (c *call) networkList() error {
+	f, err := c.filters("dangling", "driver", "id", "label", "name", "scope", "type")
+	if err != nil {
+		return err
+	}
+	list := []network.Inspect{}
+	for _, n := range c.s.engine.Controller().Networks() {
+		ok, err := matchNetwork(f, n)
+		if err != nil {
+			return err
+		}
+		if ok {
+			list = append(list, inspectNetwork(n, c.version < version128))
+		}
+	}
+	return c.json(http.StatusOK, list)
+}
+
+// matchNetwork tells whether a network passes docker network ls --filter.
+func matchNetwork(f filters.Args, n *cnm.Network) (bool, error) {
+	ok := f.ExactMatch("driver", n.Driver()) && f.Match("name", n.Name()) && f.Match("id", n.ID()) &&
+		f.MatchKVList("label", n.Labels()) && f.ExactMatch("scope", n.Scope())
+	builtIn := n.Predefined()
+	if f.Contains("dangling") {
+		dangling, err := boolFilter(f, "dangling")
+		if err != nil {
+			return false, err
+		}
+		ok = ok && dangling == (!builtIn && len(n.Endpoints()) == 0)
+	}
+	if kinds := f.Get("type"); len(kinds) > 0 {
+		fits := false
+		for _, kind := range kinds {
+			switch kind {
+			case "builtin":
+				fits = fits || builtIn
+			case "custom":
+				fits = fits || !builtIn
+			default:
+				return false, invalid("invalid filter: 'type'='%s'", kind)
+			}
+		}
+		ok = ok && fits
+	}
+	return ok, nil
+}
+
+// boolFilter reads a filter that is true or false.
+func boolFilter(f filters.Args, key string) (bool, error) {
+	values := f.Get(key)
+	if len(values) != 1 {
+		return false, invalid("got more than one value for filter key %q", key)
+	}
+	switch values[0] {
+	case "1", "true":
+		return true, nil
+	case "0", "false":
+		return false, nil
+	}
+	return false, invalid(`invalid value for filter '%s', must be "true" (or "1"), or "false" (or "0")`, key)
+}
+
+// network finds the network that the path names: by its whole id, its name, or the beginning of its id.
+func (c *call) network() (*cnm.Network, error) {
+	scope := c.query.Get("scope")
+	var byName, byPrefix []*cnm.Network
+	for _, n := range c.s.engine.Controller().Networks() {
+		switch {
+		case scope != "" && n.Scope() != scope:
+		case n.ID() == c.name:
+			return n, nil
+		case n.Name() == c.name:
+			byName = append(byName, n)
+		case strings.HasPrefix(n.ID(), c.name):
+			byPrefix = append(byPrefix, n)
+		}
+	}
+	for _, found := range []struct {
+		all []*cnm.Network
+		by  string
+	}{{byName, "name"}, {byPrefix, "ID prefix"}} {
+		switch len(found.all) {
+		case 0:
+		case 1:
+			return found.all[0], nil
+		default:
+			return nil, invalid("network %s is ambiguous (%d matches found based on %s)", c.name, len(found.all), found.by)
+		}
+	}
+	return nil, notFound("network %s not found", c.name)
+}
+
+// networkInspect answers docker network inspect.
+func (c *call) networkInspect() error {
+	if v := c.query.Get("verbose"); v != "" {
+		if _, err := strconv.ParseBool(v); err != nil {
+			return invalid("invalid value for verbose: %s: %v", v, err)
+		}
+	}
+	n, err := c.network()
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, c.s.inspected(inspectNetwork(n, true)))
+}
+
+// networkCreate answers docker network create.
+func (c *call) networkCreate() error {
+	var req network.CreateRequest
+	if err := c.decode(&req); err != nil {
+		return err
+	}
+	cfg, warning, err := networkConfig(&req)
+	if err != nil {
+		return err
+	}
+	n, err := c.s.engine.Controller().CreateNetwork(cfg)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusCreated, network.CreateResponse{ID: n.ID(), Warning: warning})
+}
+
+// textNoIPv6 warns of what a lab has not.
+const textNoIPv6 = "IPv6 is not simulated: the network has IPv4 only"
+
+// networkConfig returns a network as the controller takes it.
+func networkConfig(req *network.CreateRequest) (cfg cnm.NetworkConfig, warning string, err error) {
+	switch {
+	case strings.TrimSpace(req.Name) == "":
+		return cfg, "", invalid("network name cannot be empty")
+	case req.ConfigOnly || req.ConfigFrom != nil && req.ConfigFrom.Network != "":
+		return cfg, "", &apiError{http.StatusNotImplemented, "config-only networks are not simulated"}
+	case req.EnableIPv4 != nil && !*req.EnableIPv4:
+		return cfg, "", &apiError{http.StatusNotImplemented, "networks without IPv4 are not simulated"}
+	case req.Ingress:
+		return cfg, "", &apiError{http.StatusNotImplemented, "the ingress network of a lab is made with its swarm"}
+	}
+	cfg = cnm.NetworkConfig{
+		Name: req.Name, Driver: req.Driver, Internal: req.Internal, Attachable: req.Attachable, Options: req.Options, Labels: req.Labels,
+	}
+	if req.EnableIPv6 != nil && *req.EnableIPv6 {
+		warning = textNoIPv6
+	}
+	if req.IPAM == nil {
+		return cfg, warning, nil
+	}
+	if d := req.IPAM.Driver; d != "" && d != "default" {
+		return cfg, "", notFound("could not find plugin %s in v1 plugin registry: plugin not found", d)
+	}
+	var v4 []network.IPAMConfig
+	for _, p := range req.IPAM.Config {
+		if strings.Contains(p.Subnet, ":") {
+			warning = textNoIPv6
+			continue
+		}
+		v4 = append(v4, p)
+	}
+	if len(v4) > 1 {
+		return cfg, "", invalid("%s driver doesn't support multiple subnets", cfg.Driver)
+	}
+	if len(v4) == 1 {
+		err = poolConfig(&cfg, v4[0])
+	}
+	return cfg, warning, err
+}
+
+// poolConfig fills in the addresses of a network, with Docker's texts for those that are none (I16).
+func poolConfig(cfg *cnm.NetworkConfig, p network.IPAMConfig) error {
+	var bad []string
+	prefix := func(what, text string) (v netip.Prefix) {
+		if text == "" {
+			return v
+		}
+		v, err := netip.ParsePrefix(text)
+		if err != nil {
+			bad = append(bad, fmt.Sprintf("invalid %s %s: invalid CIDR block notation", what, text))
+		}
+		return v
+	}
+	cfg.Subnet, cfg.IPRange = prefix("subnet", p.Subnet), prefix("ip-range", p.IPRange)
+	if p.Gateway != "" {
+		addr, err := netip.ParseAddr(p.Gateway)
+		if err != nil {
+			bad = append(bad, fmt.Sprintf("invalid gateway %s: invalid address", p.Gateway))
+		}
+		cfg.Gateway = addr
+	}
+	for name, text := range p.AuxAddress {
+		if _, err := netip.ParseAddr(text); err != nil {
+			bad = append(bad, fmt.Sprintf("invalid auxiliary address %s: invalid address", name))
+		}
+	}
+	if len(bad) > 0 {
+		return invalid("invalid network config:\n%s", strings.Join(bad, "\n"))
+	}
+	return nil
+}
+
+// networkRemove answers docker network rm.
+func (c *call) networkRemove() error {
+	n, err := c.network()
+	if err != nil {
+		return err
+	}
+	if err := c.s.engine.Controller().RemoveNetwork(n.ID()); err != nil {
+		return err
+	}
+	return c.status(http.StatusNoContent)
+}
+
+// networkPrune answers docker network prune.
+func (c *call) networkPrune() error {
+	f, err := c.filters("label", "label!", "until")
+	if err != nil {
+		return err
+	}
+	until, err := untilFilter(f)
+	if err != nil {
+		return err
+	}
+	var report network.PruneReport
+	for _, n := range c.s.engine.Controller().Networks() {
+		old := until.IsZero() || !n.Created().After(until)
+		if !n.UserDefined() || n.Scope() != "local" || len(n.Endpoints()) > 0 || !old || !matchLabels(f, n.Labels()) {
+			continue
+		}
+		if c.s.engine.Controller().RemoveNetwork(n.ID()) == nil { // somebody may have connected meanwhile
+			report.NetworksDeleted = append(report.NetworksDeleted, n.Name())
+		}
+	}
+	return c.json(http.StatusOK, report)
+}
+
+// matchLabels tells whether something passes the label filters of a prune.
+func matchLabels(f filters.Args, labels map[string]string) bool {
+	if !f.MatchKVList("label", labels) {
+		return false
+	}
+	return !f.Contains("label!") || !f.MatchKVList("label!", labels)
+}
+
+// untilFilter reads the filter until of a prune: a time, or how long ago.
+func untilFilter(f filters.Args) (time.Time, error) {
+	values := f.Get("until")
+	switch len(values) {
+	case 0:
+		return time.Time{}, nil
+	case 1:
+	default:
+		return time.Time{}, invalid("more than one until filter specified")
+	}
+	if d, err := time.ParseDuration(values[0]); err == nil {
+		return time.Now().Add(-d), nil
+	}
+	return parseTime(values[0])
+}
