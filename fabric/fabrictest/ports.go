@@ -17,6 +17,19 @@ const patience = 10 * time.Second
 // TestPorts is the contract that every fabric.Port keeps. newPair returns two ports of which each gets what the other
 // sends, with room for 1200 frames that wait; it releases them with t.Cleanup.
 func TestPorts(t *testing.T, newPair func(t *testing.T) (a, b fabric.Port)) {
+	testPorts(t, newPair, true)
+}
+
+// TestWirePorts is TestPorts for ports that carry each wire frame alone.
+func TestWirePorts(t *testing.T, newPair func(t *testing.T) (a, b fabric.Port)) {
+	testPorts(t, newPair, false)
+}
+
+func testPorts(t *testing.T, newPair func(t *testing.T) (a, b fabric.Port), whole bool) {
+	trains := testTrains
+	if !whole {
+		trains = testCutTrains
+	}
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, a, b fabric.Port)
@@ -26,7 +39,7 @@ func TestPorts(t *testing.T, newPair func(t *testing.T) (a, b fabric.Port)) {
 		{"the batch stays the sender's", testOwnership},
 		{"a batch longer than 64", testLongBatch},
 		{"an empty batch", testEmptyBatch},
-		{"trains stay whole", testTrains},
+		{"trains arrive", trains},
 		{"the receiver may send", testReflect},
 		{"the receiver may change", testNewReceiver},
 		{"without receiver it is counted", testNoReceiver},
@@ -179,6 +192,25 @@ func testTrains(t *testing.T, a, b fabric.Port) {
 			t.Errorf("train %d: %v", i, err)
 		}
 		want.Free()
+	}
+}
+
+// testCutTrains checks that every wire frame of a train arrives as if it had been sent alone.
+func testCutTrains(t *testing.T, a, b fabric.Port) {
+	var c Collector
+	b.SetReceiver(&c)
+	train := Packet{Flags: wire.ACK | wire.PSH, Seq: 7 << 16, Size: 60000, MSS: 1448, Partial: true}.TCP()
+	want := Wire(train)
+	a.Send([]*fabric.Frame{train})
+	got, err := c.Wait(len(want), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fabric.FreeAll(got)
+	for i, f := range got {
+		if g := Wire(f)[0]; f.Segs != 1 || !bytes.Equal(g, want[i]) {
+			t.Errorf("wire frame %d is a train of %d:\n% x; want\n% x", i, f.Segs, g, want[i])
+		}
 	}
 }
 
