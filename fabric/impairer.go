@@ -1,10 +1,6 @@
 package fabric
 
-import (
-	"math/rand/v2"
-
-	"github.com/netsim-lab/netsim/fabric/wire"
-)
+import "math/rand/v2"
 
 // impairer applies an Impairment to the frames of one direction of a link. It reads no clock and starts nothing; times
 // are nanoseconds of any one clock. It belongs to one goroutine.
@@ -40,9 +36,13 @@ func (v *verdict) alone() bool { return v.corrupt || v.twice || v.moved }
 
 // pass decides what becomes of a frame that is sent at that time, and appends what arrives to out. It uses the frame up.
 func (m *impairer) pass(i *Impairment, f *Frame, at int64, out []passage) []passage {
-	if i.MTU > 0 && !f.fits(i.MTU) {
-		m.drops.Drop(f, DropMTU, m.place)
-		return out
+	if i.MTU > 0 && !f.Fits(i.MTU) {
+		large, rest := f.CutToFit(i.MTU)
+		m.drops.Drop(large, DropMTU, m.place)
+		if rest == nil {
+			return out
+		}
+		f = rest
 	}
 	r := stretch{f: f, out: out}
 	for n, size := range f.wireSizes {
@@ -76,15 +76,6 @@ func (c *Counters) lose(f *Frame, n int, reason DropReason, place string) {
 	if f.Trace != nil {
 		f.Trace.Add(Event{Kind: EventDrop, Place: place, Reason: reason})
 	}
-}
-
-// fits tells whether the longest wire frame is within an MTU. A VLAN tag does not count, as in IEEE 802.1Q.
-func (f *Frame) fits(mtu int) bool {
-	n := f.PacketLen()
-	if f.l3 == 0 { // nobody looked into it: then it is counted from its Ethernet header
-		n -= wire.EthernetLen
-	}
-	return n <= mtu
 }
 
 // wireSizes yields the length of each wire frame.

@@ -133,6 +133,9 @@ func BenchmarkForward(b *testing.B) {
 	f := fabric.New()
 	copy(f.Extend(len(head)), head)
 	f.SetPayloadBytes(data)
+	if reason := f.ParseEthernet(); reason != 0 {
+		b.Fatal(reason)
+	}
 	f.Segs, f.MSS, f.Checksum = 40, 1460, fabric.ChecksumPartial
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()

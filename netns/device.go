@@ -197,7 +197,8 @@ func (ns *Namespace) deliverBatch(batch []*fabric.Frame) {
 		return
 	}
 	d := *s.dispatch.Load()
-	refused := s.Stats().UDP.UnknownPortErrors.Value()
+	stats := s.Stats().UDP
+	refused, full := stats.UnknownPortErrors.Value(), stats.ReceiveBufferErrors.Value()
 	batch = fabric.Join(batch)
 	for _, f := range batch {
 		if dst := f.IPv4().Dst(); dst != localhost && dst.IsLoopback() {
@@ -208,8 +209,11 @@ func (ns *Namespace) deliverBatch(batch []*fabric.Frame) {
 		pkt.DecRef()
 	}
 	fabric.FreeAll(batch)
-	if n := s.Stats().UDP.UnknownPortErrors.Value() - refused; n > 0 {
+	if n := stats.UnknownPortErrors.Value() - refused; n > 0 {
 		ns.CountDrop(fabric.DropNoSocket, n)
+	}
+	if n := stats.ReceiveBufferErrors.Value() - full; n > 0 {
+		ns.CountDrop(fabric.DropQueueFull, n)
 	}
 }
 

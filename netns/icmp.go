@@ -102,7 +102,7 @@ func errorAllowed(f *fabric.Frame) bool {
 
 // errorAbout builds the ICMP error about f.
 func (ns *Namespace) errorAbout(f *fabric.Frame, src, dst netip.Addr, typ, code byte, rest uint32) *fabric.Frame {
-	quote := f.L3()
+	quote := f.AppendSegment(nil, 0)[len(f.Linear())-len(f.L3()):] // as it was on the wire
 	quote = quote[:min(len(quote), maxQuote)]
 	e, room := ns.newPacket(ipFields{src: src, dst: dst, proto: wire.ProtoICMP, tos: 0xc0}, wire.ICMPLen+len(quote))
 	wire.PutICMP(room, typ, code, rest)

@@ -256,6 +256,11 @@ func (i *Interface) receiver() fabric.Receiver {
 			}
 			return
 		}
+		if i.kind == KindVeth || i.kind == KindPhysical {
+			if batch = i.dropOversized(batch); len(batch) == 0 {
+				return
+			}
+		}
 		i.Rx(batch)
 		i.taps.See(fabric.In, batch)
 		if r := i.rx.Load(); r != nil {
@@ -264,4 +269,32 @@ func (i *Interface) receiver() fabric.Receiver {
 		}
 		i.ns.input(i, batch)
 	})
+}
+
+// tagSlack is how much longer than the MTU a packet that comes in may be: a VLAN tag (Linux's is_skb_forwardable).
+const tagSlack = wire.VLANLen
+
+// dropOversized drops what is longer than the interface takes, as Linux does at the end of a veth pair and network
+// cards do. It returns the rest; the slice of the caller stays as it is.
+func (i *Interface) dropOversized(batch []*fabric.Frame) []*fabric.Frame {
+	mtu := i.MTU() + tagSlack
+	for n, f := range batch {
+		if f.Len() <= mtu || f.Fits(mtu) {
+			continue
+		}
+		kept := append(make([]*fabric.Frame, 0, len(batch)), batch[:n]...)
+		for _, f := range batch[n:] {
+			if f.Fits(mtu) {
+				kept = append(kept, f)
+				continue
+			}
+			large, rest := f.CutToFit(mtu)
+			i.Drop(large, fabric.DropMTU, i.place)
+			if rest != nil {
+				kept = append(kept, rest)
+			}
+		}
+		return kept
+	}
+	return batch
 }

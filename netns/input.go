@@ -40,10 +40,10 @@ func (ns *Namespace) inputFrame(i *Interface, f *fabric.Frame, c *config, at int
 			i.Drop(f, reason, i.place)
 			return
 		}
-		if h := f.IPv4(); h != nil && !h.Valid() {
-			i.Drop(f, fabric.DropChecksum, i.place)
-			return
-		}
+	}
+	if h := f.IPv4(); h != nil && !h.Valid() { // who parsed it, a tunnel say, need not have looked
+		i.Drop(f, fabric.DropChecksum, i.place)
+		return
 	}
 	e := f.Eth()
 	if dst := e.Dst(); dst != i.mac && !dst.IsMulticast() {
@@ -180,11 +180,11 @@ func (ns *Namespace) forwardIP(p *pass) {
 		return
 	}
 	r = ns.wayOf(r, p.Frame)
-	if mtu := r.mtu(); p.Frame.PacketLen() > mtu && h.DF() { // L14
-		ns.traceMTU(p, r)
-		ns.sendError(p, wire.ICMPUnreachable, wire.CodeFragNeeded, uint32(mtu))
-		ns.drop(p, fabric.DropMTU)
-		return
+	if p.Frame.PacketLen() > r.mtu() && h.DF() { // L14
+		if !ns.refuseLarge(p, r) {
+			return
+		}
+		h = p.Frame.IPv4()
 	}
 	h.DecTTL()
 	p.Out = r.Dev.name
@@ -195,6 +195,19 @@ func (ns *Namespace) forwardIP(p *pass) {
 		p.IPVS = true
 	}
 	ns.postroute(p, r)
+}
+
+// refuseLarge ends a packet that must not be cut and is too large for its route. True: it was a train, of which the last
+// wire frame is short enough, and now is the packet.
+func (ns *Namespace) refuseLarge(p *pass, r *Route) bool {
+	mtu := r.mtu()
+	large, rest := p.Frame.CutToFit(mtu)
+	p.Frame = large
+	ns.traceMTU(p, r)
+	ns.sendError(p, wire.ICMPUnreachable, wire.CodeFragNeeded, uint32(mtu))
+	ns.drop(p, fabric.DropMTU)
+	p.Frame = rest
+	return rest != nil
 }
 
 func (ns *Namespace) traceMTU(p *pass, r *Route) {
@@ -235,14 +248,22 @@ func (ns *Namespace) postroute(p *pass, r *Route) {
 
 // tooLarge cuts a packet that is larger than its route takes, or tells the sender who forbade it.
 func (ns *Namespace) tooLarge(p *pass, r *Route, dst netip.Addr) {
-	f := p.Frame
-	if f.IPv4().DF() {
+	if p.Frame.IPv4().DF() {
+		large, rest := p.Frame.CutToFit(r.mtu())
+		p.Frame = large
 		ns.traceMTU(p, r)
 		ns.unreachable(p, wire.CodeFragNeeded, uint32(r.mtu()))
-		r.Dev.Drop(f, fabric.DropMTU, r.Dev.place)
+		r.Dev.Drop(large, fabric.DropMTU, r.Dev.place)
+		if rest != nil {
+			ns.neighbourOut(rest, r, dst, p.out)
+		}
 		return
 	}
-	for _, part := range f.Split(nil) {
+	for _, part := range p.Frame.Split(nil) {
+		if part.PacketLen() <= r.mtu() { // the last one
+			ns.neighbourOut(part, r, dst, p.out)
+			continue
+		}
 		ns.fragment(part, r, dst, p.out)
 	}
 }

@@ -64,27 +64,39 @@ func (t *Tunnel) SetReceiver(r func(from netip.AddrPort, batch []*fabric.Frame))
 // Send carries frames, which begin with the tunnel's own header, to a remote. The outer source port is the hash of the
 // inner flow (L23), DF is clear, the UDP checksum 0.
 func (t *Tunnel) Send(to netip.AddrPort, batch []*fabric.Frame) {
-	ns := t.ns
-	src, ok := ns.SourceFor(to.Addr())
-	out := ns.newEmitter()
+	src, ok := t.ns.SourceFor(to.Addr())
+	out := t.ns.newEmitter()
 	for _, f := range batch {
 		if !ok {
-			ns.Drop(f, fabric.DropNoRoute, ns.cfg.Name)
+			t.ns.Drop(f, fabric.DropNoRoute, t.ns.cfg.Name)
 			continue
 		}
-		hash := f.FlowHash()
-		b := f.Prepend(wire.IPv4Len + wire.UDPLen)
-		if b == nil || f.Len() > 65535 {
-			ns.Drop(f, fabric.DropMalformed, ns.cfg.Name)
-			continue
-		}
-		ns.putIP(b, ipFields{src: src, dst: to.Addr(), proto: wire.ProtoUDP, segs: f.Segs}, f.Len())
-		wire.PutUDP(b[wire.IPv4Len:], flowPort(hash), to.Port(), f.Len()-wire.IPv4Len)
-		f.SetOuter(wire.TypeIPv4, wire.ProtoUDP, 0, wire.IPv4Len)
-		f.Hash = 0
-		ns.output(f, out)
+		t.send(f, src, to, out)
 	}
 	out.release()
+}
+
+// send carries one frame. A train that becomes too long for an IP header becomes two.
+func (t *Tunnel) send(f *fabric.Frame, src netip.Addr, to netip.AddrPort, out *emitter) {
+	ns := t.ns
+	const outer = wire.IPv4Len + wire.UDPLen
+	if n := int(f.Segs); f.Len()+outer > 65535 && n > 1 {
+		t.send(f.SubTrain(0, n/2), src, to, out)
+		t.send(f.SubTrain(n/2, n-n/2), src, to, out)
+		f.Free()
+		return
+	}
+	hash := f.FlowHash()
+	b := f.Prepend(outer)
+	if b == nil || f.Len() > 65535 {
+		ns.Drop(f, fabric.DropMalformed, ns.cfg.Name)
+		return
+	}
+	ns.putIP(b, ipFields{src: src, dst: to.Addr(), proto: wire.ProtoUDP, segs: f.Segs}, f.Len())
+	wire.PutUDP(b[wire.IPv4Len:], flowPort(hash), to.Port(), f.Len()-wire.IPv4Len)
+	f.SetOuter(wire.TypeIPv4, wire.ProtoUDP, 0, wire.IPv4Len)
+	f.Hash = 0
+	ns.output(f, out)
 }
 
 // flowPort maps a flow's hash into the local port range.

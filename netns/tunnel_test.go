@@ -100,7 +100,7 @@ func TestTunnel(t *testing.T) {
 func TestTunnelFragments(t *testing.T) {
 	l := newLab(t)
 	cs, hosts, router := l.overlay()
-	for _, i := range []*Interface{must2(router.Interface("down0")), must2(router.Interface("down1"))} {
+	for _, i := range []*Interface{must2(router.Interface("down1")), must2(hosts[1].Interface("eth0"))} {
 		if err := i.SetMTU(1400); err != nil {
 			t.Fatal(err)
 		}

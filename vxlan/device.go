@@ -100,36 +100,52 @@ func (d *Device) Send(batch []*fabric.Frame) {
 	var remote netip.Addr // of batch[start:i]; zero: those are gone
 	start := 0
 	for i, f := range batch {
-		to := d.route(t, f, at)
+		to, whole := d.route(t, f, at)
 		if to != remote {
 			d.encapsulate(remote, batch[start:i])
 			remote, start = to, i
+		}
+		if !whole { // what came before has left
+			d.takeApart(f)
 		}
 	}
 	d.encapsulate(remote, batch[start:])
 }
 
-// route returns the VTEP that f goes to; the zero Addr if f went elsewhere or was dropped.
-func (d *Device) route(t *Table, f *fabric.Frame, at time.Time) netip.Addr {
-	if r := d.admit(f); r != 0 {
-		d.Drop(f, r, d.name)
-		return netip.Addr{}
-	}
-	if d.proxy && f.EtherType == wire.TypeARP {
+// route returns the VTEP that f goes to; the zero Addr if f went elsewhere or was dropped. If f cannot be sent whole, it
+// is left to takeApart.
+func (d *Device) route(t *Table, f *fabric.Frame, at time.Time) (to netip.Addr, whole bool) {
+	switch reason := d.admit(f); {
+	case reason == fabric.DropMTU:
+		return netip.Addr{}, false
+	case reason != 0:
+		d.Drop(f, reason, d.name)
+	case d.proxy && f.EtherType == wire.TypeARP:
 		d.answer(t, f)
-		return netip.Addr{}
-	}
-	if uncuttable(f) {
-		d.sendPlain(f)
-		return netip.Addr{}
-	}
-	if dst := f.Eth().Dst(); !dst.IsMulticast() {
-		if to, ok := t.Lookup(dst, at); ok && d.vtep.sendsTo(to) {
-			return to
+	case uncuttable(f):
+		return netip.Addr{}, false
+	default:
+		if dst := f.Eth().Dst(); !dst.IsMulticast() {
+			if to, ok := t.Lookup(dst, at); ok && d.vtep.sendsTo(to) {
+				return to, true
+			}
 		}
+		d.flood(t, f)
 	}
-	d.flood(t, f)
-	return netip.Addr{}
+	return netip.Addr{}, true
+}
+
+// takeApart sends what can be sent of f: finished wire frames, or the last one of a train that is too large.
+func (d *Device) takeApart(f *fabric.Frame) {
+	if f.Fits(d.mtu) {
+		d.sendPlain(f)
+		return
+	}
+	large, rest := f.CutToFit(d.mtu)
+	d.Drop(large, fabric.DropMTU, d.name)
+	if rest != nil {
+		d.Send([]*fabric.Frame{rest})
+	}
 }
 
 // admit tells why f cannot be sent; 0 if nothing is wrong with it. Nobody may have parsed it before.
@@ -145,11 +161,7 @@ func (d *Device) admit(f *fabric.Frame) fabric.DropReason {
 			return r
 		}
 	}
-	size := f.PacketLen()
-	if f.L3() == nil {
-		size -= wire.EthernetLen
-	}
-	if size > d.mtu {
+	if !f.Fits(d.mtu) {
 		return fabric.DropMTU
 	}
 	return 0
