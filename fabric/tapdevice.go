@@ -192,7 +192,7 @@ func (d *TAPDevice) writeBatch(batch []*Frame) error {
 			for _, g := range batch[i:] {
 				d.Drop(g, DropClosed, d.place)
 			}
-			FreeAll(batch[:i])
+			freeLeft(batch[:i])
 			return err
 		}
 		if lost >= int(frames) {
