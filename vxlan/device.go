@@ -28,6 +28,8 @@ type DeviceConfig struct {
 	Flood []netip.Addr
 	// MTU is the largest packet that is sent; zero: 1450.
 	MTU int
+	// Remote, if valid, is the one other end of the tunnel: everything goes there, whatever the tables say.
+	Remote netip.AddrPort
 }
 
 // Device is one network's interface into the tunnel, the vxlan0 that a bridge sees: what is sent to it is encapsulated and
@@ -41,6 +43,7 @@ type Device struct {
 	proxy    bool
 	learning bool
 	mtu      int
+	remote   netip.AddrPort // zero: the table tells
 	closed   atomic.Bool
 	receiver atomic.Pointer[fabric.Receiver]
 
@@ -49,7 +52,8 @@ type Device struct {
 }
 
 func newDevice(v *VTEP, c DeviceConfig) *Device {
-	d := &Device{vtep: v, vni: c.VNI, name: c.Name, proxy: c.Proxy, learning: c.Learning, mtu: cmp.Or(max(c.MTU, 0), DefaultMTU)}
+	d := &Device{vtep: v, vni: c.VNI, name: c.Name, proxy: c.Proxy, learning: c.Learning, mtu: cmp.Or(max(c.MTU, 0), DefaultMTU),
+		remote: netip.AddrPortFrom(c.Remote.Addr().Unmap(), c.Remote.Port())}
 	if d.name == "" {
 		d.name = "vxlan" + strconv.FormatUint(uint64(c.VNI), 10)
 	}
@@ -124,6 +128,8 @@ func (d *Device) route(t *Table, f *fabric.Frame, at time.Time) (to netip.Addr, 
 		d.answer(t, f)
 	case uncuttable(f):
 		return netip.Addr{}, false
+	case d.remote.IsValid():
+		return d.remote.Addr(), true
 	default:
 		if dst := f.Eth().Dst(); !dst.IsMulticast() {
 			if to, ok := t.Lookup(dst, at); ok && d.vtep.sendsTo(to) {
@@ -253,9 +259,14 @@ func (d *Device) encapsulate(remote netip.Addr, batch []*fabric.Frame) {
 }
 
 func (d *Device) handOver(remote netip.Addr, batch []*fabric.Frame) {
-	if len(batch) > 0 {
-		d.vtep.transport.Send(netip.AddrPortFrom(remote, d.vtep.port), batch)
+	if len(batch) == 0 {
+		return
 	}
+	to := d.remote
+	if !to.IsValid() {
+		to = netip.AddrPortFrom(remote, d.vtep.port)
+	}
+	d.vtep.transport.Send(to, batch)
 }
 
 // wrap puts the VXLAN header in front of f; false if there is no room for it.

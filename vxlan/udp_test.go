@@ -199,3 +199,34 @@ func TestListenUDPErrors(t *testing.T) {
 		}
 	}
 }
+
+// A device with one remote sends everything there, to its own port: broadcasts, and what is for addresses it never saw.
+func TestDeviceWithOneRemote(t *testing.T) {
+	near, far := netip.MustParseAddrPort("192.0.2.1:4789"), netip.MustParseAddrPort("192.0.2.2:5000")
+	ends := vxlan.NewPipe(near, far)
+	dev, err := vxlan.New(vxlan.Config{Transport: ends[0]}).Add(vxlan.DeviceConfig{VNI: 42, Remote: far, MTU: 1500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got [][]byte
+	ends[1].SetReceiver(func(_ netip.AddrPort, batch []*fabric.Frame) {
+		for _, f := range batch {
+			got = append(got, vxlantest.WireFrames(f)...)
+			f.Free()
+		}
+	})
+	sent := []*fabric.Frame{vxlantest.ARPRequest("10.1.0.2", "10.1.0.3"), unicast(), vxlantest.Train(vxlantest.TrainConfig{Segs: 3, MSS: 1448})}
+	var want [][]byte
+	for _, f := range sent {
+		want = append(want, vxlantest.WireFrames(vxlantest.Wrap(f.Clone(), 42))...)
+	}
+	dev.Send(sent)
+	if len(got) != len(want) {
+		t.Fatalf("%d wire frames came; want %d", len(got), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("wire frame %d: got %x, want %x", i, got[i], want[i])
+		}
+	}
+}
