@@ -19,6 +19,11 @@ type physical struct {
 	machines map[string]*machine // hosts, routers and the name server, by name
 	order    []*machine
 	cables   []*cable
+
+	away      map[string]netip.AddrPort // nodes that other processes run, and where those listen
+	awayHosts map[string]bool           // the hosts of them
+	joints    []*joint                  // cables that lead there
+	distant   []topology.Cable          // cables between two such nodes
 }
 
 // machine is a host, a router or the name server.
@@ -50,16 +55,26 @@ func derive(seed uint64, name string) uint64 {
 
 // buildFabric makes the switches, machines and cables of spec. It starts nothing.
 func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
-	p := &physical{switches: map[string]*l2switch.Switch{}, machines: map[string]*machine{}}
+	p := &physical{switches: map[string]*l2switch.Switch{}, machines: map[string]*machine{}, away: spec.Fabric.Remotes(), awayHosts: map[string]bool{}}
 	f := &spec.Fabric
 	for i := range f.Switches {
 		s := &f.Switches[i]
+		if s.Remote.IsValid() {
+			continue
+		}
 		p.switches[s.Name] = l2switch.New(l2switch.Config{Name: s.Name, VLANFiltering: len(s.VLANs) > 0})
 	}
 	for i := range f.Hosts {
+		if f.Hosts[i].Remote.IsValid() {
+			p.awayHosts[f.Hosts[i].Name] = true
+			continue
+		}
 		p.add(f.Hosts[i].Name, seed, false, &machine{host: &f.Hosts[i]})
 	}
 	for i := range f.Routers {
+		if f.Routers[i].Remote.IsValid() {
+			continue
+		}
 		m := p.add(f.Routers[i].Name, seed, true, &machine{router: &f.Routers[i]})
 		if err := m.ns.SetIgnoreLinkdown(true); err != nil {
 			return nil, err
@@ -83,6 +98,9 @@ func (p *physical) add(name string, seed uint64, forward bool, m *machine) *mach
 
 // plug makes a cable and connects both of its ends.
 func (p *physical) plug(spec *topology.Spec, c topology.Cable) error {
+	if p.away[c.A.Node].IsValid() || p.away[c.B.Node].IsValid() {
+		return p.plugJoint(spec, c)
+	}
 	link := fabric.NewLink(p.endName(c.A, c.B), p.endName(c.B, c.A))
 	if err := impairBoth(link, c); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (l *Lab) outside(m *machine) (from *netns.Namespace, to netip.Addr) {
 	}
 	for _, i := range m.ns.Interfaces() {
 		for _, a := range i.Addrs() {
-			if l.names.bySub[a.Masked()].IsValid() {
+			if l.names.in(a) {
 				return l.names.ns, a.Addr()
 			}
 		}

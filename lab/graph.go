@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/netsim-lab/netsim/lab/topology"
@@ -63,21 +64,29 @@ func (d *drawing) edge(a, b, label string, dashed bool) {
 func (d *drawing) fabric(spec *topology.Spec) {
 	f := &spec.Fabric
 	for _, s := range f.Switches {
-		d.node("node "+s.Name, "switch", s.Name)
+		d.node("node "+s.Name, "switch", s.Name+remote(s.Remote))
 	}
 	for _, r := range f.Routers {
-		d.node("node "+r.Name, "router", r.Name)
+		d.node("node "+r.Name, "router", r.Name+remote(r.Remote))
 	}
 	for _, h := range f.Hosts {
 		label := h.Name
 		if h.Engine != "" {
 			label += "\nengine: " + h.Engine
 		}
-		d.node("node "+h.Name, "host", label)
+		d.node("node "+h.Name, "host", label+remote(h.Remote))
 	}
 	for _, c := range f.Cables() {
 		d.edge("node "+c.A.Node, "node "+c.B.Node, cableLabel(c), c.Forward.Down && c.Reverse.Down)
 	}
+}
+
+// remote is a line that says which process runs a node; empty if it is this one.
+func remote(at netip.AddrPort) string {
+	if !at.IsValid() {
+		return ""
+	}
+	return "\nremote: " + at.String()
 }
 
 func cableLabel(c topology.Cable) string {

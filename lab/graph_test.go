@@ -25,6 +25,10 @@ func TestGraph(t *testing.T) {
 			}
 		}
 	}
+	away, err := Graph(parse(t, strings.Replace(bridgeLab, "client: {", "client: {remote: 127.0.0.1:4790, ", 1)), GraphMermaid)
+	if err != nil || !strings.Contains(away, `"client<br/>remote: 127.0.0.1:4790"`) {
+		t.Errorf("Graph = %v; nothing says where the remote host is in\n%s", err, away)
+	}
 	if _, err := Graph(spec, "svg"); err == nil {
 		t.Error("Graph in svg: no error")
 	}

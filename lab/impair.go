@@ -131,6 +131,9 @@ func (p *physical) between(a, b string) ([]*cable, error) {
 		return found, nil
 	}
 	for _, name := range []string{a, b} {
+		if text := p.elsewhere(name); text != "" {
+			return nil, fmt.Errorf("there is no link between %s and %s here: %s%s", a, b, name, text)
+		}
 		if p.switches[name] == nil && p.machines[name] == nil {
 			return nil, fmt.Errorf("%w: %q%s; a link is between two of the hosts, routers and switches", ErrNoNode, name, near(name, p.names()))
 		}
@@ -207,24 +210,36 @@ func (l *Lab) fitTrains() {
 // hurt returns all that is connected to a cable that hurts trains, by however many switches and routers.
 func (p *physical) hurt() map[string]bool {
 	hurt := map[string]bool{}
-	for _, c := range p.cables {
-		if c.link.A().Impairment().HurtsTrains() || c.link.B().Impairment().HurtsTrains() {
-			hurt[c.a], hurt[c.b] = true, true
+	var all [][2]string
+	see := func(a, b string, hurts bool) {
+		all = append(all, [2]string{a, b})
+		if hurts {
+			hurt[a], hurt[b] = true, true
 		}
+	}
+	for _, c := range p.cables {
+		see(c.a, c.b, c.link.A().Impairment().HurtsTrains() || c.link.B().Impairment().HurtsTrains())
+	}
+	for _, c := range p.distant { // as the topology has them: what they are now only their process knows
+		see(c.A.Node, c.B.Node, impairment(c.Forward).HurtsTrains() || impairment(c.Reverse).HurtsTrains())
 	}
 	for more := len(hurt) > 0; more; {
 		more = false
-		for _, c := range p.cables {
-			if hurt[c.a] && !hurt[c.b] && p.passesOn(c.a) || hurt[c.b] && !hurt[c.a] && p.passesOn(c.b) {
-				hurt[c.a], hurt[c.b], more = true, true, true
+		for _, c := range all {
+			a, b := c[0], c[1]
+			if hurt[a] && !hurt[b] && p.passesOn(a) || hurt[b] && !hurt[a] && p.passesOn(b) {
+				hurt[a], hurt[b], more = true, true, true
 			}
 		}
 	}
 	return hurt
 }
 
-// passesOn tells whether what comes in by one cable of a node may leave by another.
+// passesOn tells whether what comes in by one cable of a node may leave by another. Hosts of other processes do not.
 func (p *physical) passesOn(node string) bool {
+	if p.away[node].IsValid() {
+		return !p.awayHosts[node]
+	}
 	m := p.machines[node]
 	return m == nil || m.ns.Forwarding()
 }

@@ -50,7 +50,9 @@ type Lab struct {
 	cluster *swarm.Cluster            // guarded by mu; nil: there is none
 	started time.Time                 // guarded by mu
 	doors   []*door                   // guarded by mu; real sockets into the lab
-	err     error                     // guarded by mu; what Run returned
+	// underlay leads to the other parts of the lab; guarded by mu; nil: there are none
+	underlay *underlay
+	err      error // guarded by mu; what Run returned
 }
 
 // New checks that the topology can be run and builds its fabric. It starts nothing and opens nothing. What a lab cannot
@@ -59,6 +61,7 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	if spec == nil {
 		return nil, errors.New("new lab: there is no topology")
 	}
+	spec = spec.Local()
 	if err := Check(spec); err != nil {
 		return nil, err
 	}
@@ -165,6 +168,9 @@ func (l *Lab) begin(ctx context.Context) (*group, error) {
 func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	g := l.running()
 	if err := l.openDoors(); err != nil {
+		return err
+	}
+	if err := l.openUnderlay(); err != nil {
 		return err
 	}
 	for _, c := range l.phys.cables {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,8 +20,8 @@ import (
 type nameServer struct {
 	*machine
 	server *dns.Static
-	bySub  map[netip.Prefix]netip.Addr // its address in each subnet that it is in
-	addrs  []netip.Addr                // the same in order
+	bySub  map[netip.Prefix]netip.Addr // its address in each subnet, here or in another part of the lab
+	addrs  []netip.Addr                // those that it has here, in the order of its interfaces
 }
 
 // nameServerName returns a name for the node that nothing in the topology has.
@@ -45,10 +46,13 @@ func nameServerName(spec *topology.Spec) string {
 // addNameServer makes the name server and cables it to every segment with a host.
 func (p *physical) addNameServer(spec *topology.Spec, seed uint64) (*nameServer, error) {
 	s := &nameServer{machine: p.add(nameServerName(spec), seed, false, &machine{}), bySub: map[netip.Prefix]netip.Addr{}}
-	taken := takenAddrs(spec)
+	taken, switches := takenAddrs(spec), map[string]bool{}
+	for _, sw := range spec.Fabric.Switches {
+		switches[sw.Name] = true
+	}
 	for _, h := range spec.Fabric.Hosts {
 		for _, a := range h.Links {
-			if p.switches[a.To] == nil || !a.Addr.IsValid() || s.bySub[a.Addr.Masked()].IsValid() {
+			if !switches[a.To] || !a.Addr.IsValid() || s.bySub[a.Addr.Masked()].IsValid() {
 				continue
 			}
 			if err := s.join(p, spec, h.Name, a, taken); err != nil {
@@ -92,7 +96,12 @@ func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topol
 	if !ok {
 		return nil
 	}
-	port := len(s.bySub)
+	taken[addr] = true
+	s.bySub[a.Addr.Masked()] = addr
+	if p.switches[a.To] == nil {
+		return nil // its switch is elsewhere, and so it is
+	}
+	port := len(s.addrs)
 	ifName := fmt.Sprintf("eth%d", port)
 	portName := s.name
 	if port > 0 {
@@ -114,10 +123,13 @@ func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topol
 	if port == 0 {
 		s.machine.addr = prefix
 	}
-	taken[addr] = true
-	s.bySub[a.Addr.Masked()] = addr
 	s.addrs = append(s.addrs, addr)
 	return nil
+}
+
+// in tells whether the server has an address here in the subnet of one.
+func (s *nameServer) in(subnet netip.Prefix) bool {
+	return slices.Contains(s.addrs, s.bySub[subnet.Masked()])
 }
 
 // highestFree returns the highest host address of a subnet that nobody has; it looks at the upper 4096.
@@ -156,7 +168,27 @@ func staticNames(spec *topology.Spec, p *physical) map[string][]netip.Addr {
 			names[m.name] = []netip.Addr{m.addr.Addr()}
 		}
 	}
+	for _, r := range spec.Fabric.Routers {
+		if a := firstAddr(r.Links); r.Remote.IsValid() && a.IsValid() {
+			names[r.Name] = []netip.Addr{a}
+		}
+	}
+	for _, h := range spec.Fabric.Hosts {
+		if a := firstAddr(h.Links); h.Remote.IsValid() && a.IsValid() {
+			names[h.Name] = []netip.Addr{a}
+		}
+	}
 	return names
+}
+
+// firstAddr returns the first address of a router or host; the zero Addr if it has none.
+func firstAddr(links []topology.Attachment) netip.Addr {
+	for _, a := range links {
+		if a.Addr.IsValid() {
+			return a.Addr.Addr()
+		}
+	}
+	return netip.Addr{}
 }
 
 // addInternet gives the name server the addresses of the internet's names, and a way back to what routers are
@@ -179,7 +211,7 @@ func (s *nameServer) addInternet(spec *topology.Spec) error {
 	}
 	for _, r := range spec.Fabric.Routers {
 		for _, a := range r.Links {
-			if a.Addr.IsValid() && s.bySub[a.Addr.Masked()].IsValid() {
+			if a.Addr.IsValid() && s.in(a.Addr) {
 				return s.ns.AddDefaultRoute(a.Addr.Addr())
 			}
 		}

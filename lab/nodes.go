@@ -144,7 +144,7 @@ func (l *Lab) Lookup(name string) (*Node, error) {
 	if !split {
 		host, guest = "", name
 	}
-	if m := l.phys.machines[host]; split && (m == nil || l.engine(host) == nil) {
+	if m := l.phys.machines[host]; split && !l.phys.away[host].IsValid() && (m == nil || l.engine(host) == nil) {
 		return nil, fmt.Errorf("%w: %q: there is no host %q with an engine%s", ErrNoNode, name, host, near(host, l.engineHosts()))
 	}
 	exact, prefix := matches(all, host, guest)
@@ -207,6 +207,10 @@ func (l *Lab) engineHosts() []string {
 func (l *Lab) unknown(name string, all []*Node) string {
 	if l.phys.switches[name] != nil {
 		return " is a switch, where no command runs"
+	}
+	machine, _, _ := strings.Cut(name, "/")
+	if text := l.phys.elsewhere(machine); text != "" {
+		return text
 	}
 	var known []string
 	for _, n := range all {

@@ -92,6 +92,10 @@ func (l *Lab) drops() drops {
 		add(c.link.A().Name(), c.link.A().Read())
 		add(c.link.B().Name(), c.link.B().Read())
 	}
+	l.mu.Lock()
+	u := l.underlay
+	l.mu.Unlock()
+	u.drops(add)
 	return d
 }
 

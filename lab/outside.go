@@ -14,10 +14,12 @@ import (
 
 // Listening is a real socket through which programs outside of the lab reach into it.
 type Listening struct {
-	Kind   string `json:"kind"`   // "expose" or "proxy"
+	Kind   string `json:"kind"`   // "expose", "proxy" or "vxlan"
 	Listen string `json:"listen"` // ADDRESS:PORT of this machine
-	Node   string `json:"node"`   // where what comes in goes to, or enters the lab
+	Node   string `json:"node"`   // where what comes in goes to, or enters the lab; what a cable leads to
 	Port   uint16 `json:"port,omitempty"`
+	Remote string `json:"remote,omitempty"` // ADDRESS:PORT of the process or kernel at the other end
+	VNI    uint32 `json:"vni,omitempty"`
 }
 
 // Kinds of Listening.
@@ -28,7 +30,10 @@ const (
 
 // String returns it in one line, as "127.0.0.1:8080 is host-a:8000".
 func (l Listening) String() string {
-	if l.Kind == KindProxy {
+	switch l.Kind {
+	case KindVXLAN:
+		return fmt.Sprintf("%s is VXLAN to %s at %s, VNI %d", l.Listen, l.Node, l.Remote, l.VNI)
+	case KindProxy:
 		return fmt.Sprintf("%s is a SOCKS5 and HTTP proxy into %s", l.Listen, l.Node)
 	}
 	return fmt.Sprintf("%s is %s:%d", l.Listen, l.Node, l.Port)
@@ -144,7 +149,7 @@ func (l *Lab) Listening() []Listening {
 	for _, d := range l.doors {
 		all = append(all, d.Listening)
 	}
-	return all
+	return append(all, l.underlay.listening()...)
 }
 
 // isUp waits until the lab is up; false if ctx ended before.

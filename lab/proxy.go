@@ -51,15 +51,17 @@ func (l *Lab) proxyDoor(cfg ProxyConfig) (*door, error) {
 
 // proxyNode returns the host that a proxy enters at unless told.
 func proxyNode(spec *topology.Spec) string {
+	first := ""
 	for _, h := range spec.Fabric.Hosts {
-		if h.Engine == "" {
+		switch {
+		case h.Remote.IsValid():
+		case h.Engine == "":
 			return h.Name
+		case first == "":
+			first = h.Name
 		}
 	}
-	if len(spec.Fabric.Hosts) > 0 {
-		return spec.Fabric.Hosts[0].Name
-	}
-	return ""
+	return first
 }
 
 // checkProxies looks for the nodes of the proxies in a lab that has all of its nodes.

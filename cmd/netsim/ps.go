@@ -32,7 +32,7 @@ the names that exec and shell take, what they are, and their addresses.
 
 With --json it is one array:
   [{"name", "description", "pid", "started", "dir",
-    "listening": [{"kind", "listen", "node", "port"}],
+    "listening": [{"kind", "listen", "node", "port", "remote", "vni"}],
     "nodes": [{"name", "kind", "host", "container", "id", "image", "docker",
                "interfaces": [{"name", "mac", "mtu", "up", "addresses"}]}]}]`,
 		Example: `  netsim ps

@@ -22,6 +22,7 @@ type runOptions struct {
 	seed    *uint64 // nil: the topology's
 	expose  []string
 	proxies []string
+	at      string
 }
 
 func runCommand() *cobra.Command {
@@ -39,9 +40,11 @@ The exit status is 0 if every step held, 1 if one did not or the lab failed, 2 f
 
 ` + outsideHelp + `
 
+` + partHelp + `
+
 With --json standard output has one JSON object per line, told apart by "event":
   {"event": "up", "lab", "pid", "dir", "seconds", "nodes": [NAME...],
-   "listening": [{"kind": "expose"|"proxy", "listen": "ADDRESS:PORT", "node", "port"}]}
+   "listening": [{"kind": "expose"|"proxy"|"vxlan", "listen": "ADDRESS:PORT", "node", "port", "remote", "vni"}]}
   {"event": "step", "step", "of", "name", "at": "FILE:LINE:COL", "on", "run", "passed", "tries", "seconds", "exit",
    "stdout", "stderr", "reason"}
   {"event": "drop", "place", "reason", "frames"}          with -v, at the end
@@ -49,7 +52,8 @@ With --json standard output has one JSON object per line, told apart by "event":
 		Example: `  netsim run pets-overlay
   netsim run my.yaml --keep
   netsim run my.yaml --json | jq 'select(.event == "step" and (.passed | not))'
-  netsim run my.yaml -v --seed 7`,
+  netsim run my.yaml -v --seed 7
+  netsim up split.yaml & netsim run split.yaml --at 127.0.0.1:4790   # one lab, two processes`,
 		Args:              exactly(1, "FILE|NAME"),
 		ValidArgsFunction: completeTopology,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,6 +80,8 @@ func upCommand() *cobra.Command {
 background, or use another terminal, to look around in the lab with exec and shell.
 
 ` + outsideHelp + `
+
+` + partHelp + `
 
 With --json standard output has the objects of netsim run.`,
 		Example: `  netsim up pets-overlay &
@@ -105,7 +111,27 @@ func addRunFlags(cmd *cobra.Command, o *runOptions, seed *uint64) {
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	f.Uint64Var(seed, "seed", 0, "start of every pseudo-random choice, instead of the topology's")
 	addOutsideFlags(cmd, o)
+	f.StringVar(&o.at, "at", "", "run the part of the lab whose nodes have that remote address: ADDRESS:PORT")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what happens, show all output, and at the end the packets dropped")
+}
+
+const partHelp = `A lab may be split over several processes, on one machine or more: each is given the same file, in which some nodes have
+"remote: ADDRESS:PORT". Without --at it runs the nodes that have none, with --at those of that address, and the steps that
+are on them. Cables between the parts are VXLAN over real UDP, on loopback unless the file has other addresses.`
+
+// part returns the part of a lab that this process is to run; at is the flag.
+func part(spec *topology.Spec, at string) (*topology.Spec, error) {
+	if at == "" {
+		return spec.Local(), nil
+	}
+	here, err := topology.ParseEndpoint(at)
+	if err != nil {
+		return nil, usagef("--at %w", err)
+	}
+	if spec, err = spec.At(here); err != nil {
+		return nil, usagef("--at %s: %w", at, err)
+	}
+	return spec.Local(), nil
 }
 
 // reporter tells how a lab goes.
@@ -121,6 +147,9 @@ type reporter interface {
 func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 	spec, err := load(cmd, arg)
 	if err != nil {
+		return err
+	}
+	if spec, err = part(spec, o.at); err != nil {
 		return err
 	}
 	proxies, err := outside(spec, o)

@@ -194,8 +194,11 @@ func (t *transcript) lines(lines [][]byte) {
 
 func (t *transcript) kept(l *lab.Lab) {
 	host := "HOST"
-	if len(t.spec.Fabric.Hosts) > 0 {
-		host = t.spec.Fabric.Hosts[0].Name
+	for _, h := range t.spec.Fabric.Hosts {
+		if !h.Remote.IsValid() {
+			host = h.Name
+			break
+		}
 	}
 	t.out.printf("%s is running:\n", l.Name())
 	t.table(func(w io.Writer) {

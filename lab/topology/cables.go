@@ -14,6 +14,7 @@ type Cable struct {
 	Pos     Pos
 	A, B    End
 	MTU     int
+	VNI     uint32     // what it is called between processes, if its ends are in two; unique in the fabric
 	Forward Impairment // from A to B
 	Reverse Impairment // from B to A
 	Flap    Flap
@@ -43,7 +44,7 @@ func (f *Fabric) Cables() []Cable {
 	for _, r := range f.Routers {
 		add(r.Name, r.Links)
 	}
-	return append(all, f.trunks()...)
+	return numbered(append(all, f.trunks()...))
 }
 
 // index returns the interfaces of each node by its name, and the entry of
@@ -80,7 +81,7 @@ func impair(c *Cable, described map[[2]string]*Link) {
 	if l == nil {
 		return
 	}
-	c.MTU, c.Forward, c.Reverse, c.Flap = l.MTU, l.Forward, l.Reverse, l.Flap
+	c.MTU, c.VNI, c.Forward, c.Reverse, c.Flap = l.MTU, uint32(l.VNI), l.Forward, l.Reverse, l.Flap
 	if l.Between[0].Name != c.A.Node {
 		c.Forward, c.Reverse = l.Reverse, l.Forward
 	}
@@ -97,7 +98,7 @@ func (f *Fabric) trunks() []Cable {
 		if a, b := l.Between[0].Name, l.Between[1].Name; isSwitch[a] && isSwitch[b] {
 			all = append(all, Cable{
 				Pos: l.Pos, A: End{Node: a, Port: -1}, B: End{Node: b, Port: -1},
-				MTU: l.MTU, Forward: l.Forward, Reverse: l.Reverse, Flap: l.Flap,
+				MTU: l.MTU, VNI: uint32(l.VNI), Forward: l.Forward, Reverse: l.Reverse, Flap: l.Flap,
 			})
 		}
 	}

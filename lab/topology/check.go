@@ -53,6 +53,7 @@ func (c *checker) all() {
 	c.checkPorts()
 	c.checkExposes()
 	c.checkSteps()
+	c.checkRemotes()
 }
 
 // collect fills the name tables. Names of one kind are unique by being keys

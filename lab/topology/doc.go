@@ -21,6 +21,8 @@
 //   - links: no delay, no loss, no rate limit, MTU 1500; queue 1000 frames where
 //     there is a rate; jitter keeps the order unless overtake is true
 //   - hosts: gso auto
+//   - fabric: listen 127.0.0.1:4789 if a node has a remote address; without a port that has
+//     port 4789, too; vni of a link follows from the names of its ends
 //   - routes: metric 0; via is one gateway, or a list of them that share the flows
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
 //     retry 250ms when within is given

@@ -15,6 +15,7 @@ func (r *reader) fabric(n *yaml.Node, f *Fabric) {
 		"routers":  func(n *yaml.Node) { f.Routers = r.routers(n) },
 		"hosts":    func(n *yaml.Node) { f.Hosts = r.hosts(n) },
 		"links":    func(n *yaml.Node) { f.Links = r.links(n) },
+		"listen":   r.endpoint(&f.Listen, "listen"),
 		"internet": func(n *yaml.Node) {
 			f.Internet = &Internet{Pos: r.pos(n)}
 			r.object(n, "internet", fields{"names": r.hostNames(&f.Internet.Names, "names")})
@@ -27,8 +28,9 @@ func (r *reader) switches(n *yaml.Node) []Switch {
 	for _, e := range r.entries(n, "switches") {
 		s := Switch{Pos: r.pos(e.key), Name: r.name(e.key, "switch")}
 		r.object(e.value, "a switch", fields{
-			"stp":   r.boolean(&s.STP, "stp"),
-			"vlans": func(n *yaml.Node) { s.VLANs = r.vlans(n) },
+			"remote": r.endpoint(&s.Remote, "remote"),
+			"stp":    r.boolean(&s.STP, "stp"),
+			"vlans":  func(n *yaml.Node) { s.VLANs = r.vlans(n) },
 		})
 		all = append(all, s)
 	}
@@ -72,6 +74,7 @@ func (r *reader) routers(n *yaml.Node) []Router {
 		x := Router{Pos: r.pos(e.key), Name: r.name(e.key, "router")}
 		r.object(e.value, "a router", fields{
 			"links":  r.attachments(&x.Links),
+			"remote": r.endpoint(&x.Remote, "remote"),
 			"routes": r.routes(&x.Routes),
 		}, "links")
 		all = append(all, x)
@@ -87,6 +90,7 @@ func (r *reader) hosts(n *yaml.Node) []Host {
 			"links":       r.attachments(&h.Links),
 			"engine":      choice(r, &h.Engine, "engine", EngineDocker),
 			"gateway":     r.at(&h.gatewayPos, r.addr(&h.Gateway, "gateway")),
+			"remote":      r.endpoint(&h.Remote, "remote"),
 			"routes":      r.routes(&h.Routes),
 			"dns":         r.addrs(&h.DNS, "dns"),
 			"extra_hosts": r.hostNames(&h.ExtraHosts, "extra_hosts"),
@@ -151,6 +155,7 @@ func (r *reader) links(n *yaml.Node) []Link {
 		both := r.impairment(&l.Forward)
 		both["between"] = func(n *yaml.Node) { r.between(n, &l.Between) }
 		both["mtu"] = r.integer(&l.MTU, "mtu", 68, 65535)
+		both["vni"] = r.integer(&l.VNI, "vni", 1, 1<<24-1)
 		both["flap"] = r.flap(&l.Flap)
 		var forward, reverse *yaml.Node
 		both["forward"] = func(n *yaml.Node) { forward = n }

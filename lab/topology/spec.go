@@ -55,6 +55,7 @@ type HostName struct {
 // Fabric is the physical network: what one would cable.
 type Fabric struct {
 	Pos      Pos
+	Listen   netip.AddrPort // where this process hears those that run the remote nodes; valid if there are any
 	Switches []Switch
 	Routers  []Router
 	Hosts    []Host
@@ -64,10 +65,11 @@ type Fabric struct {
 
 // Switch is a learning Ethernet switch.
 type Switch struct {
-	Pos   Pos
-	Name  string
-	STP   bool       // speak the spanning tree protocol
-	VLANs []PortVLAN // ports that are not plain members of VLAN 1
+	Pos    Pos
+	Name   string
+	Remote netip.AddrPort // the process that runs it; zero: this one
+	STP    bool           // speak the spanning tree protocol
+	VLANs  []PortVLAN     // ports that are not plain members of VLAN 1
 }
 
 // PortVLAN says which VLANs the port towards Peer carries.
@@ -100,6 +102,7 @@ type Route struct {
 type Router struct {
 	Pos    Pos
 	Name   string
+	Remote netip.AddrPort // the process that runs it; zero: this one
 	Links  []Attachment
 	Routes []Route
 }
@@ -111,6 +114,7 @@ const EngineDocker = "docker"
 type Host struct {
 	Pos        Pos
 	Name       string
+	Remote     netip.AddrPort // the process that runs it; zero: this one
 	Links      []Attachment
 	Engine     string       // EngineDocker, or empty for a machine without containers
 	Gateway    netip.Addr   // default route; zero: none
@@ -128,6 +132,7 @@ type Link struct {
 	Pos     Pos
 	Between [2]Ref
 	MTU     int        // 1500 unless given
+	VNI     int        // of a cable that leads to another process; 0: it follows from the names of its ends
 	Forward Impairment // from Between[0] to Between[1]
 	Reverse Impairment // from Between[1] to Between[0]
 	Flap    Flap
