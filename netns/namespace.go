@@ -177,7 +177,11 @@ func (ns *Namespace) Forwarding() bool { return ns.forward.Load() }
 
 // SetSegmentation tells whether TCP hands over trains (the default), or wire frames one by one, which is the better
 // choice where a path loses frames at random. Connections that stand keep what they have.
-func (ns *Namespace) SetSegmentation(on bool) { ns.noSegments.Store(!on) }
+func (ns *Namespace) SetSegmentation(on bool) {
+	if ns.noSegments.Swap(!on) == on {
+		ns.stack.sync()
+	}
+}
 
 // Segmentation tells whether TCP hands over trains.
 func (ns *Namespace) Segmentation() bool { return !ns.noSegments.Load() }

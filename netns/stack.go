@@ -23,8 +23,11 @@ const (
 	// gsoMax is the largest train that TCP hands over: 64 wire frames at most over a real UDP socket, and room for
 	// the outer headers below the 65,535 bytes of an IP packet.
 	gsoMax = 60000
-	// tcpBufferMax bounds TCP's buffers, which begin small and grow with the flow.
-	tcpBufferMax = 8 << 20
+	// TCP's buffers begin as tcpBuffer and grow with the flow: Linux's tcp_rmem begins at 128 KiB, its tcp_wmem ends at
+	// 4 MiB, and about half of its 6 MiB of tcp_rmem is window. Windows of a MiB from the start overflow the queue of a
+	// namespace with hundreds of flows, and those over 4 MiB do not stay in the processor's cache.
+	tcpBuffer    = 128 << 10
+	tcpBufferMax = 4 << 20
 )
 
 // stackHolder holds the netstack of a namespace, which is attached when the first socket is opened.
@@ -43,6 +46,7 @@ type netstack struct {
 	addrs    map[netip.Addr]bool // guarded by mu: what the device has
 	extra    map[netip.Addr]bool // guarded by mu: those of 127.0.0.0/8 that were used
 	ports    map[uint16]bool     // guarded by mu: the ports of tunnels, which no UDP socket may take
+	noProbes bool                // guarded by mu: RACK is off, which it is not at first
 	closing  closing
 }
 
@@ -134,8 +138,8 @@ func (s *netstack) tune() error {
 	sack := tcpip.TCPSACKEnabled(true)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	cubic := tcpip.CongestionControlOption("cubic")
-	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 1 << 20, Max: tcpBufferMax}
-	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 1 << 20, Max: tcpBufferMax}
+	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: tcpBuffer, Max: tcpBufferMax}
+	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: tcpBuffer, Max: tcpBufferMax}
 	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &cubic, &rcv, &snd} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
 			return errnoOf(err)
@@ -148,11 +152,31 @@ func (s *netstack) tune() error {
 	return nil
 }
 
+// setRecoveryLocked chooses how new connections find losses. Where a path loses frames, and TCP therefore sends no trains, RACK
+// (RFC 8985) is what keeps recovery out of time-outs. On a clean path its tail loss probes do harm: a receiver whose
+// goroutine waits for a processor answers later than two round trips of some microseconds, and the netstack takes the
+// probe that was sent then for a loss, cutting the congestion window by a third. Drops of a full queue are found by
+// duplicate acknowledgements (RFC 6675) then.
+func (s *netstack) setRecoveryLocked() {
+	clean := s.ns.Segmentation()
+	if s.noProbes == clean {
+		return
+	}
+	recovery := tcpip.TCPRACKLossDetection
+	if clean {
+		recovery = 0
+	}
+	if s.SetTransportProtocolOption(tcp.ProtocolNumber, &recovery) == nil {
+		s.noProbes = clean
+	}
+}
+
 // configure makes the stack's addresses, ports and routes those of the namespace: one device, a route per line of the
 // table with its source and MTU, and one per address of its own.
 func (s *netstack) configure() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.setRecoveryLocked()
 	c := s.ns.conf.Load()
 	want := maps.Clone(s.extra)
 	for a := range c.local {
