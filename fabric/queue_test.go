@@ -92,10 +92,11 @@ func TestQueueBounds(t *testing.T) {
 	q = fabric.NewQueue()
 	train := fabrictest.Packet{Size: 65000, MSS: 1448}.TCP()
 	var trains []*fabric.Frame
-	for range 600 {
+	number := fabric.QueueBytes/train.Len() + 100
+	for range number {
 		trains = append(trains, train.Clone())
 	}
-	if refused, want := q.Push(trains), 600-fabric.QueueBytes/train.Len(); len(refused) != want {
+	if refused, want := q.Push(trains), 100; len(refused) != want {
 		t.Errorf("%d trains refused; want %d", len(refused), want)
 	} else {
 		fabric.FreeAll(refused)
