@@ -21,6 +21,7 @@ type rig struct {
 	g      errgroup.Group
 	err    error
 	seed   uint64
+	all    []*netns.Namespace
 }
 
 func newRig(ctx context.Context) *rig {
@@ -58,6 +59,7 @@ func (r *rig) namespace(name string, forward bool) *netns.Namespace {
 	r.seed++
 	ns := netns.New(netns.Config{Name: name, Forward: forward, Seed: r.seed})
 	r.run(ns.Run)
+	r.all = append(r.all, ns)
 	return ns
 }
 
