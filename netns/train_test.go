@@ -15,7 +15,7 @@ import (
 // trainNet is what trains are sent through: namespaces that nobody runs, so that a packet's way ends in the call that
 // sends it.
 type trainNet struct {
-	t    *testing.T
+	t    testing.TB
 	lone bool // cables carry every wire frame alone and as bytes
 	seed uint64
 	path fabrictest.Path

@@ -2,6 +2,7 @@ package fabrictest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,18 @@ func (c *Collector) Take() []*fabric.Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.takeLocked()
+}
+
+// One hands over the first frame that is there, and keeps room for others; nil if there is none.
+func (c *Collector) One() *fabric.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.frames) == 0 {
+		return nil
+	}
+	f := c.frames[0]
+	c.frames = slices.Delete(c.frames, 0, 1)
+	return f
 }
 
 func (c *Collector) takeLocked() []*fabric.Frame {
