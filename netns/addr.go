@@ -108,12 +108,15 @@ func (i *Interface) forget(p netip.Prefix) bool {
 func (ns *Namespace) readdressLocked(c *config) {
 	clear(c.local)
 	clear(c.bcast)
+	c.known = addrFilter{}
 	for _, i := range ns.interfacesLocked() {
 		for _, p := range i.Addrs() {
+			c.known.add(p.Addr())
 			if c.local[p.Addr()] == nil {
 				c.local[p.Addr()] = i
 			}
 			if last := lastAddr(p); p.Bits() < 31 && i.kind != KindLoopback && c.bcast[last] == nil {
+				c.known.add(last)
 				c.bcast[last] = i
 			}
 		}

@@ -97,7 +97,7 @@ func (n *neighbours) sweepLocked(at int64) {
 // resolve sends f, whose network header begins its linear part, to the neighbour addr, or lets it wait.
 func (i *Interface) resolve(f *fabric.Frame, addr netip.Addr, out *emitter) {
 	n := &i.neigh
-	at := unixNano()
+	at := out.now()
 	n.mu.RLock()
 	if e := n.m[addr]; e != nil && (e.state == NeighReachable && at-e.since < e.reachable || e.state == NeighPermanent) {
 		mac := e.mac

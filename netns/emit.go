@@ -24,6 +24,7 @@ type emitter struct {
 	buf    [emitLen]*fabric.Frame
 	nLocal int
 	local  [emitLen]*fabric.Frame
+	at     int64 // when the run began; 0: nobody asked yet
 	depth  int
 	passes [passDepth]pass
 }
@@ -41,8 +42,16 @@ func (ns *Namespace) newEmitter() *emitter {
 func (o *emitter) release() {
 	o.flush()
 	o.flushLocal()
-	o.ns = nil
+	o.ns, o.at = nil, 0
 	emitters.Put(o)
+}
+
+// now is the time of the run: the clock is read once, however many packets it has.
+func (o *emitter) now() int64 {
+	if o.at == 0 {
+		o.at = unixNano()
+	}
+	return o.at
 }
 
 func (o *emitter) add(dev *Interface, f *fabric.Frame) {

@@ -2,6 +2,7 @@ package netns
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -71,7 +72,8 @@ const linearFIB = 16
 // FIB is a forwarding table with longest-prefix match. It is a plain value that is never changed: Add and Remove
 // return a new one.
 type FIB struct {
-	routes []Route // longest prefix first, then by address, lowest metric, oldest
+	routes []Route    // longest prefix first, then by address, lowest metric, oldest
+	nets   []network4 // their destinations, in the same order
 	byLen  []lengthClass
 
 	linkdown bool // routes by interfaces without a carrier are passed over
@@ -80,7 +82,22 @@ type FIB struct {
 // lengthClass holds where in a table the routes of each prefix of one length begin.
 type lengthClass struct {
 	bits int
-	m    map[netip.Addr]int
+	mask uint32
+	m    map[uint32]int
+}
+
+// network4 is an IPv4 prefix as packets are held against it.
+type network4 struct{ addr, mask uint32 }
+
+func network4Of(p netip.Prefix) network4 {
+	mask := ^uint32(0) << (32 - p.Bits()) // of 0 bits: 0
+	return network4{addr4(p.Addr()) & mask, mask}
+}
+
+// addr4 returns an IPv4 address as a number.
+func addr4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // Add returns a table that also holds r. A route to the same prefix with the same metric is replaced if it leaves by
@@ -125,19 +142,21 @@ func newFIB(routes []Route) FIB {
 	slices.SortStableFunc(routes, func(a, b Route) int {
 		return cmp.Or(b.Dst.Bits()-a.Dst.Bits(), a.Dst.Addr().Compare(b.Dst.Addr()), a.Metric-b.Metric)
 	})
-	t := FIB{routes: routes}
+	t := FIB{routes: routes, nets: make([]network4, len(routes))}
+	for i := range routes {
+		t.nets[i] = network4Of(routes[i].Dst)
+	}
 	if len(routes) <= linearFIB {
 		return t
 	}
-	for i := range routes {
-		dst := routes[i].Dst
-		n := len(t.byLen)
-		if n == 0 || t.byLen[n-1].bits != dst.Bits() {
-			t.byLen = append(t.byLen, lengthClass{dst.Bits(), map[netip.Addr]int{}})
+	for i, dst := range t.nets {
+		bits, n := routes[i].Dst.Bits(), len(t.byLen)
+		if n == 0 || t.byLen[n-1].bits != bits {
+			t.byLen = append(t.byLen, lengthClass{bits, dst.mask, map[uint32]int{}})
 			n++
 		}
-		if _, ok := t.byLen[n-1].m[dst.Addr()]; !ok {
-			t.byLen[n-1].m[dst.Addr()] = i
+		if _, ok := t.byLen[n-1].m[dst.addr]; !ok {
+			t.byLen[n-1].m[dst.addr] = i
 		}
 	}
 	return t
@@ -146,19 +165,20 @@ func newFIB(routes []Route) FIB {
 // Lookup returns the route to dst: of the longest prefix that has one whose interface is up, that with the lowest
 // metric. If it has several next hops, which of them a packet takes is another question.
 func (t FIB) Lookup(dst netip.Addr) (*Route, bool) {
-	if t.byLen == nil {
-		return t.lookupLinear(dst)
+	if !dst.Is4() {
+		return nil, false
 	}
-	for _, c := range t.byLen {
-		p, err := dst.Prefix(c.bits)
-		if err != nil {
-			continue
-		}
-		i, ok := c.m[p.Addr()]
+	a := addr4(dst)
+	if t.byLen == nil {
+		return t.lookupLinear(a)
+	}
+	for k := range t.byLen {
+		c := &t.byLen[k]
+		i, ok := c.m[a&c.mask]
 		if !ok {
 			continue
 		}
-		for ; i < len(t.routes) && t.routes[i].Dst == p; i++ {
+		for net := t.nets[i]; i < len(t.routes) && t.nets[i] == net; i++ {
 			if r := &t.routes[i]; r.up(t.linkdown) {
 				return r, true
 			}
@@ -167,10 +187,12 @@ func (t FIB) Lookup(dst netip.Addr) (*Route, bool) {
 	return nil, false
 }
 
-func (t FIB) lookupLinear(dst netip.Addr) (*Route, bool) {
-	for i := range t.routes {
-		if r := &t.routes[i]; r.Dst.Contains(dst) && r.up(t.linkdown) {
-			return r, true
+func (t FIB) lookupLinear(a uint32) (*Route, bool) {
+	for i, net := range t.nets {
+		if a&net.mask == net.addr {
+			if r := &t.routes[i]; r.up(t.linkdown) {
+				return r, true
+			}
 		}
 	}
 	return nil, false

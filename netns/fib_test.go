@@ -76,7 +76,7 @@ func TestFIBLarge(t *testing.T) {
 	for range 20000 {
 		dst := netip.AddrFrom4([4]byte{10, byte(luck.IntN(4)), byte(luck.IntN(5)), byte(luck.IntN(10))})
 		got, ok := table.Lookup(dst)
-		want, wantOK := table.lookupLinear(dst)
+		want, wantOK := table.lookupLinear(addr4(dst))
 		if got != want || ok != wantOK {
 			t.Fatalf("Lookup(%s) = %v, %v; want %v, %v", dst, got, ok, want, wantOK)
 		}

@@ -27,7 +27,7 @@ func (ns *Namespace) input(i *Interface, batch []*fabric.Frame) {
 		return
 	}
 	out := ns.newEmitter()
-	at := unixNano()
+	at := out.now()
 	for _, f := range batch {
 		ns.inputFrame(i, f, c, at, out)
 	}
@@ -106,17 +106,14 @@ func (ns *Namespace) martian(p *pass, src, dst netip.Addr) bool {
 	if p.in.kind == KindLoopback {
 		return false
 	}
-	return src.IsLoopback() || dst.IsLoopback() && !p.in.routesLocalnet() || p.c.local[src] != nil
+	return src.IsLoopback() || dst.IsLoopback() && !p.in.routesLocalnet() || p.c.known.may(src) && p.c.local[src] != nil
 }
 
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // deliverable tells whether a packet to dst is for the namespace itself.
 func (ns *Namespace) deliverable(c *config, dst netip.Addr) bool {
-	if _, ok := c.local[dst]; ok {
-		return true
-	}
-	if _, ok := c.bcast[dst]; ok {
+	if c.known.may(dst) && (c.local[dst] != nil || c.bcast[dst] != nil) {
 		return true
 	}
 	return dst.IsLoopback() || dst == limitedBroadcast || dst.IsMulticast()
@@ -283,7 +280,10 @@ func (ns *Namespace) neighbourOut(f *fabric.Frame, r *Route, dst netip.Addr, out
 	}
 }
 
-func (i *Interface) isBroadcast(dst netip.Addr) bool { return i.ns.conf.Load().bcast[dst] == i }
+func (i *Interface) isBroadcast(dst netip.Addr) bool {
+	c := i.ns.conf.Load()
+	return c.known.may(dst) && c.bcast[dst] == i
+}
 
 // inputLocal hands a packet to the namespace itself, unless the balancer sends it on.
 func (ns *Namespace) inputLocal(p *pass) {

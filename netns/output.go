@@ -12,7 +12,7 @@ import (
 // output sends a packet of the namespace's own. Its IP header, parsed, begins the linear part.
 func (ns *Namespace) output(f *fabric.Frame, out *emitter) {
 	p := out.begin()
-	p.Frame, p.c, p.at, p.out = f, ns.conf.Load(), unixNano(), out
+	p.Frame, p.c, p.at, p.out = f, ns.conf.Load(), out.now(), out
 	ns.outputPass(p)
 	out.end(p)
 }
@@ -163,7 +163,7 @@ func (ns *Namespace) neighFailed(i *Interface, f *fabric.Frame) {
 	if f.IPv4() != nil {
 		out := ns.newEmitter()
 		p := out.begin()
-		p.Frame, p.c, p.at, p.out = f, ns.conf.Load(), unixNano(), out
+		p.Frame, p.c, p.at, p.out = f, ns.conf.Load(), out.now(), out
 		ns.unreachable(p, wire.CodeHostUnreachable, 0)
 		out.end(p)
 		out.release()
