@@ -14,8 +14,9 @@ type Counters struct {
 }
 
 // Rx counts a batch that came in.
-func (c *Counters) Rx(batch []*Frame) {
-	frames, bytes := measure(batch)
+func (c *Counters) Rx(batch []*Frame) { c.rx(measure(batch)) }
+
+func (c *Counters) rx(frames, bytes uint64) {
 	c.rxFrames.Add(frames)
 	c.rxBytes.Add(bytes)
 }

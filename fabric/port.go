@@ -104,8 +104,9 @@ func (v *VethEnd) Send(batch []*Frame) {
 		}
 		return
 	}
-	v.Tx(batch)
-	v.peer.Rx(batch)
+	frames, bytes := measure(batch)
+	v.tx(frames, bytes)
+	v.peer.rx(frames, bytes)
 	v.peer.deliver(batch, &v.peer.Counters, v.peer.name)
 }
 

@@ -27,8 +27,8 @@ const (
 // A static record has a holder, any name that tells the records of one key apart, such as the id of the endpoint that it
 // is about. Where several holders claim one key, the later claim counts; when that goes, the one before counts again.
 type Table struct {
-	static  map[wire.MAC][]claim[netip.Addr]
-	learned map[wire.MAC]*learned
+	static  map[uint64][]claim[netip.Addr] // by wire.MAC.Uint64, which a map finds in half the time
+	learned map[uint64]*learned            // likewise
 	neigh   map[netip.Addr][]claim[wire.MAC]
 	flood   []netip.Addr
 	scanned int64 // when a full table was last searched for aged entries, in nanoseconds of Unix time
@@ -75,12 +75,14 @@ func put[K comparable, V any](m *map[K][]claim[V], key K, list []claim[V]) {
 
 // AddRemote says that mac is behind vtep, for good.
 func (t *Table) AddRemote(holder string, mac wire.MAC, vtep netip.Addr) {
-	put(&t.static, mac, with(t.static[mac], holder, vtep.Unmap()))
+	key := mac.Uint64()
+	put(&t.static, key, with(t.static[key], holder, vtep.Unmap()))
 }
 
 // RemoveRemote takes back what holder said of mac.
 func (t *Table) RemoveRemote(holder string, mac wire.MAC) {
-	put(&t.static, mac, without(t.static[mac], holder))
+	key := mac.Uint64()
+	put(&t.static, key, without(t.static[key], holder))
 }
 
 // AddNeighbour says that ip has that MAC address.
@@ -106,13 +108,14 @@ func (t *Table) Flood() []netip.Addr { return slices.Clone(t.flood) }
 
 // Lookup returns the VTEP that mac is behind. A static record comes before a learned one.
 func (t *Table) Lookup(mac wire.MAC, at time.Time) (vtep netip.Addr, ok bool) {
-	if c := t.static[mac]; len(c) > 0 {
+	key := mac.Uint64()
+	if c := t.static[key]; len(c) > 0 {
 		return c[len(c)-1].value, true
 	}
 	if len(t.learned) == 0 {
 		return netip.Addr{}, false
 	}
-	if l := t.learned[mac]; l != nil && !l.aged(at) {
+	if l := t.learned[key]; l != nil && !l.aged(at) {
 		return l.vtep, true
 	}
 	return netip.Addr{}, false
@@ -128,10 +131,11 @@ func (t *Table) Neighbour(ip netip.Addr) (mac wire.MAC, ok bool) {
 
 // Refresh notes that a frame from mac came in from vtep. It returns false if that is news, to be told to Learn.
 func (t *Table) Refresh(mac wire.MAC, vtep netip.Addr, at time.Time) bool {
-	if mac.IsMulticast() || mac.IsZero() || len(t.static[mac]) > 0 {
+	key := mac.Uint64()
+	if mac.IsMulticast() || mac.IsZero() || len(t.static[key]) > 0 {
 		return true
 	}
-	l := t.learned[mac]
+	l := t.learned[key]
 	if l == nil {
 		return len(t.learned) >= MaxLearned && at.UnixNano()-t.scanned < int64(scanEvery)
 	}
@@ -150,24 +154,25 @@ func (t *Table) Learn(mac wire.MAC, vtep netip.Addr, at time.Time) bool {
 	if t.Refresh(mac, vtep, at) {
 		return false
 	}
-	if len(t.learned) >= MaxLearned && t.learned[mac] == nil {
+	key := mac.Uint64()
+	if len(t.learned) >= MaxLearned && t.learned[key] == nil {
 		if t.scanned = at.UnixNano(); t.Expire(at) == 0 {
 			return false
 		}
 	}
 	if t.learned == nil {
-		t.learned = make(map[wire.MAC]*learned)
+		t.learned = make(map[uint64]*learned)
 	}
 	l := &learned{vtep: vtep}
 	l.seen.Store(at.UnixNano())
-	t.learned[mac] = l
+	t.learned[key] = l
 	return true
 }
 
 // Expire forgets the learned remotes that have aged, and returns how many those were. Lookup does not use them anyway.
 func (t *Table) Expire(at time.Time) int {
 	n := len(t.learned)
-	maps.DeleteFunc(t.learned, func(_ wire.MAC, l *learned) bool { return l.aged(at) })
+	maps.DeleteFunc(t.learned, func(_ uint64, l *learned) bool { return l.aged(at) })
 	return n - len(t.learned)
 }
 
@@ -196,18 +201,26 @@ func (r Remote) String() string {
 	return s
 }
 
+// macOf is the inverse of wire.MAC.Uint64.
+func macOf(key uint64) (m wire.MAC) {
+	for i := range m {
+		m[i] = byte(key >> (40 - 8*i))
+	}
+	return m
+}
+
 // Remotes lists the forwarding table, ordered by MAC address.
 func (t *Table) Remotes(at time.Time) []Remote {
 	var out []Remote
 	for _, vtep := range t.flood {
 		out = append(out, Remote{VTEP: vtep, Static: true})
 	}
-	for mac, c := range t.static {
-		out = append(out, Remote{MAC: mac, VTEP: c[len(c)-1].value, Static: true})
+	for key, c := range t.static {
+		out = append(out, Remote{MAC: macOf(key), VTEP: c[len(c)-1].value, Static: true})
 	}
-	for mac, l := range t.learned {
-		if len(t.static[mac]) == 0 && !l.aged(at) {
-			out = append(out, Remote{MAC: mac, VTEP: l.vtep, Seen: time.Unix(0, l.seen.Load())})
+	for key, l := range t.learned {
+		if len(t.static[key]) == 0 && !l.aged(at) {
+			out = append(out, Remote{MAC: macOf(key), VTEP: l.vtep, Seen: time.Unix(0, l.seen.Load())})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Remote) int { return bytes.Compare(a.MAC[:], b.MAC[:]) })
