@@ -19,6 +19,7 @@ const (
 	DropVLAN
 	DropHairpin
 	DropReservedGroup
+	DropSTP
 	DropNotForUs
 	DropNoForwarding
 	DropNoRoute
@@ -58,6 +59,7 @@ var dropNames = [dropReasons]string{
 	DropVLAN:             "vlan",
 	DropHairpin:          "hairpin",
 	DropReservedGroup:    "reserved-group",
+	DropSTP:              "stp-blocked",
 	DropNotForUs:         "not-for-us",
 	DropNoForwarding:     "no-forwarding",
 	DropNoRoute:          "no-route",

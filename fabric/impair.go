@@ -105,6 +105,15 @@ func (i *Impairment) random() bool {
 // does not touch stays. Frames that are on their way arrive as they would have. It returns what is set now; if that is
 // out of range nothing changes, and there is an error. It may be called at any time; update must not use the link.
 func (e *LinkEnd) Impair(update func(*Impairment)) (Impairment, error) {
+	carrier := e.Carrier()
+	i, err := e.impair(update)
+	if e.Carrier() != carrier {
+		e.tellCarrier()
+	}
+	return i, err
+}
+
+func (e *LinkEnd) impair(update func(*Impairment)) (Impairment, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := e.Impairment()

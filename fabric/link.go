@@ -25,6 +25,7 @@ type LinkEnd struct {
 	mu         sync.Mutex                 // held while down and impairment change
 	down       atomic.Bool                // what this end sends is dropped
 	impairment atomic.Pointer[Impairment] // of what this end sends, but for Down; nil: none
+	watch      atomic.Pointer[func()]     // told when the carrier may have changed; nil: nobody
 	seed       uint64                     // of what is random about that
 	flight     *flight                    // of what arrives here; of the goroutine that receives, nil until it is needed
 }
@@ -62,6 +63,26 @@ func (l *Link) SetUp(up bool) {
 		e.mu.Lock()
 		e.down.Store(!up)
 		e.mu.Unlock()
+	}
+	l.a.tellCarrier()
+}
+
+// WatchCarrier has f called whenever the carrier may have changed, on the goroutine of whoever plugs the cable in or
+// pulls it out; f must not block. nil: nobody is told.
+func (e *LinkEnd) WatchCarrier(f func()) {
+	if f == nil {
+		e.watch.Store(nil)
+		return
+	}
+	e.watch.Store(&f)
+}
+
+// tellCarrier tells those who watch either end.
+func (e *LinkEnd) tellCarrier() {
+	for _, end := range []*LinkEnd{e, e.peer} {
+		if f := end.watch.Load(); f != nil {
+			(*f)()
+		}
 	}
 }
 

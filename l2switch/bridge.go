@@ -68,6 +68,13 @@ func (p *pass) route(f *fabric.Frame) route {
 	if src&groupBit != 0 || src == 0 {
 		return p.drop(f, fabric.DropMalformed)
 	}
+	if dst == reservedGroup && p.sw.tree != nil {
+		p.sw.tree.arrived(p.in, f)
+		return route{}
+	}
+	if p.rules.hold == holdAll {
+		return p.drop(f, fabric.DropSTP)
+	}
 	var vlan uint16
 	if p.rules.member != nil {
 		var reason fabric.DropReason
@@ -77,6 +84,9 @@ func (p *pass) route(f *fabric.Frame) route {
 	}
 	if !p.rules.NoLearning {
 		p.learn(f, src|uint64(vlan)<<macBits)
+	}
+	if p.rules.hold != holdNothing {
+		return p.drop(f, fabric.DropSTP)
 	}
 	if dst&groupBit != 0 {
 		if dst&^0xf == reservedGroup && dst != reservedGroup {
@@ -138,6 +148,8 @@ func (p *pass) refuses(out *Port, r *rules, vlan uint16) fabric.DropReason {
 	switch {
 	case out == p.in && !p.rules.Hairpin:
 		return fabric.DropHairpin
+	case r.hold != holdNothing:
+		return fabric.DropSTP
 	case !r.allows(vlan):
 		return fabric.DropVLAN
 	case p.rules.Isolated && r.Isolated && out != p.in:

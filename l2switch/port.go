@@ -54,6 +54,7 @@ func (p *Port) configureLocked(cfg PortConfig) error {
 	if err != nil {
 		return fmt.Errorf("configure port %s of switch %s: %w", p.name, p.sw.cfg.Name, err)
 	}
+	r.hold = old.hold
 	p.rules.Store(r)
 	if p.gone.Load() || r.member == nil || (*r.member == *old.member && r.pvid == old.pvid) {
 		return nil

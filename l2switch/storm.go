@@ -22,7 +22,11 @@ const (
 func (p *pass) age(r route, run []*fabric.Frame, ports []*Port) {
 	cost := -1 // not known yet
 	for _, f := range run {
-		if f.Hops <= 1 || f.Hops >= lastHop {
+		if f.Hops <= 1 {
+			continue
+		}
+		if f.Hops >= lastHop {
+			p.sw.worn.Add(1)
 			continue
 		}
 		if cost < 0 {
@@ -33,6 +37,9 @@ func (p *pass) age(r route, run []*fabric.Frame, ports []*Port) {
 		f.Hops = uint8(min(int(f.Hops)+cost, lastHop))
 	}
 }
+
+// Loops returns how many frames were flooded so often that they can only have been in a loop of switches.
+func (s *Switch) Loops() uint64 { return s.worn.Load() }
 
 // floodCost is how much older a frame gets that is flooded by that route: nothing if it goes to one port.
 func (p *pass) floodCost(r route, ports []*Port) int {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
+	"github.com/netsim-lab/netsim/l2switch/stp"
 )
 
 // Config says what a Switch is like. The zero value is that of a Linux bridge as it is made.
@@ -18,6 +19,7 @@ type Config struct {
 	VLANFiltering bool             // false: VLAN tags are carried and not looked at
 	NoDefaultVLAN bool             // a port that names no VLAN is in none; false: it is in VLAN 1
 	Clock         func() time.Time // nil: time.Now
+	STP           *stp.Config      // the spanning tree protocol is spoken, while Run runs; nil: it is not
 }
 
 // PortConfig says how a port behaves. The zero value is an ordinary port.
@@ -31,6 +33,8 @@ type PortConfig struct {
 	NoLearning bool // source addresses are not learned here
 	NoFlood    bool // unicast to unknown addresses is not flooded here; never is it to Self
 	Isolated   bool // exchanges no frames with other isolated ports
+
+	STP stp.PortConfig // of a switch that speaks the spanning tree protocol
 }
 
 // Hook decides on a frame that is about to be bridged from one port to another; 0 lets it pass. It sees neither what
@@ -47,6 +51,8 @@ type Switch struct {
 	ports atomic.Pointer[[]*Port]
 	self  atomic.Pointer[Port]
 	hook  atomic.Pointer[Hook]
+	worn  atomic.Uint64 // frames that were flooded until they could be no more
+	tree  *tree         // nil: the spanning tree protocol is not spoken
 
 	mu     sync.Mutex
 	byName map[string]*Port // guarded by mu
@@ -56,6 +62,9 @@ type Switch struct {
 func New(cfg Config) *Switch {
 	s := &Switch{cfg: cfg, fdb: NewFDB(cfg.Ageing, cfg.MaxLearned), byName: make(map[string]*Port)}
 	s.ports.Store(new([]*Port))
+	if cfg.STP != nil {
+		s.tree = newTree(s, *cfg.STP)
+	}
 	s.start = time.Now()
 	if cfg.Clock != nil {
 		s.start = cfg.Clock()
@@ -81,11 +90,17 @@ func (s *Switch) AddPort(name string, p fabric.Port, cfg PortConfig) (*Port, err
 		return nil, fmt.Errorf("add port %s to switch %s: %w", name, s.cfg.Name, err)
 	}
 	port := &Port{name: name, place: s.cfg.Name + ":" + name, sw: s, wire: p}
+	if s.tree != nil && !cfg.Self {
+		r.hold = holdAll
+	}
 	port.rules.Store(r)
 	if err := s.join(port, cfg.Self); err != nil {
 		return nil, fmt.Errorf("add port %s to switch %s: %w", name, s.cfg.Name, err)
 	}
 	p.SetReceiver(port)
+	if s.tree != nil && !cfg.Self {
+		s.tree.add(port, cfg.STP)
+	}
 	return port, nil
 }
 
@@ -133,6 +148,9 @@ func (s *Switch) RemovePort(name string) error {
 		return err
 	}
 	port.wire.SetReceiver(nil)
+	if s.tree != nil && port.number > 0 {
+		s.tree.remove(port)
+	}
 	return nil
 }
 
@@ -300,8 +318,8 @@ func (s *Switch) Carrier() bool {
 func (s *Switch) learn(key uint64, port *Port, at time.Duration) (was *Port, changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, vlan := unkey(key); port.gone.Load() || !port.rules.Load().allows(vlan) {
-		return nil, false // the port was removed or left the VLAN just now, and its entries shall not come back
+	if _, vlan := unkey(key); port.gone.Load() || port.rules.Load().hold == holdAll || !port.rules.Load().allows(vlan) {
+		return nil, false // the port was removed, blocked or left the VLAN just now, and its entries shall not come back
 	}
 	return s.fdb.learn(key, port, at)
 }

@@ -19,6 +19,7 @@ const (
 // rules are a PortConfig as the data path reads it.
 type rules struct {
 	PortConfig
+	hold   holding     // what the spanning tree keeps the port from
 	pvid   uint16      // of what comes in untagged; 0: none
 	tagged bool        // whether VLANs but the pvid leave with a tag
 	member *[64]uint64 // one bit a VLAN; nil: the switch does not filter, tags are carried as they are

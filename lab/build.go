@@ -62,7 +62,7 @@ func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
 		if s.Remote.IsValid() {
 			continue
 		}
-		p.switches[s.Name] = l2switch.New(l2switch.Config{Name: s.Name, VLANFiltering: len(s.VLANs) > 0})
+		p.switches[s.Name] = l2switch.New(l2switch.Config{Name: s.Name, VLANFiltering: len(s.VLANs) > 0, STP: treeConfig(s, i, seed)})
 	}
 	for i := range f.Hosts {
 		if f.Hosts[i].Remote.IsValid() {
@@ -123,7 +123,9 @@ func (p *physical) endName(e, peer topology.End) string {
 // connect makes one end of a cable an interface, or a port of a switch, which has the name of the other end.
 func (p *physical) connect(spec *topology.Spec, e, peer topology.End, end *fabric.LinkEnd, mtu int) error {
 	if sw := p.switches[e.Node]; sw != nil {
-		_, err := sw.AddPort(peer.Node, mtuPort{end, mtu}, portVLAN(spec, e.Node, peer.Node))
+		cfg := portVLAN(spec, e.Node, peer.Node)
+		cfg.STP = treePort(spec, e.Node, peer.Node, end)
+		_, err := sw.AddPort(portName(sw, peer.Node), mtuPort{end, mtu}, cfg)
 		return err
 	}
 	m := p.machines[e.Node]

@@ -18,11 +18,6 @@ func (c *checker) fail(at topology.Pos, format string, args ...any) {
 // Check returns topology.Errors with everything in a topology that a lab cannot do, and nil if New will take it.
 func Check(spec *topology.Spec) error {
 	c := new(checker)
-	for _, s := range spec.Fabric.Switches {
-		if s.STP {
-			c.fail(s.Pos, "switch %q asks for the spanning tree protocol, which no switch speaks; leave stp out and cable without loops", s.Name)
-		}
-	}
 	for i := range spec.Fabric.Links {
 		c.link(&spec.Fabric.Links[i])
 	}

@@ -179,9 +179,16 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 			g.spawn(c.flaps)
 		}
 	}
+	for _, sw := range l.phys.switches {
+		g.spawn(sw.Run)
+	}
 	for _, m := range l.phys.order {
 		g.spawn(m.ns.Run)
 	}
+	if len(l.phys.looped()) > 0 {
+		g.spawn(l.reportStorms)
+	}
+	l.growTrees(ctx)
 	serve, err := l.names.listen()
 	if err != nil {
 		return interrupted(ctx, err)

@@ -281,7 +281,7 @@ func TestNewRefusesWhatCannotBeDone(t *testing.T) {
 	spec := parse(t, `
 netsim: 1
 fabric:
-  switches: {s1: {stp: true}}
+  switches: {s1: {}}
   hosts:
     a: {links: {s1: 10.0.0.1/24}}
     b: {links: {s1: 10.0.0.2/24}}
@@ -294,7 +294,6 @@ steps:
 `)
 	_, err := New(spec, Config{})
 	for _, want := range []string{
-		"test.yaml:4:14: switch \"s1\" asks for the spanning tree protocol",
 		"test.yaml:8:11: delay must be from 0 to 1h0m0s, not 2h0m0s",
 		"test.yaml:10:", "path_includes cannot be judged",
 		`no drop has the reason "no-rute"; did you mean "no-route"?`,

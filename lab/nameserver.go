@@ -113,6 +113,7 @@ func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topol
 	if len(vlan.Trunk) > 0 {
 		vlan.Trunk, vlan.VLAN, vlan.Native = nil, vlan.Native, 0
 	}
+	vlan.STP.Edge = true
 	if _, err := p.switches[a.To].AddPort(portName, mtuPort{link.B(), netns.DefaultMTU}, vlan); err != nil {
 		return err
 	}

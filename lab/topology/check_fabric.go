@@ -29,6 +29,7 @@ func (c *checker) checkFabric() {
 	}
 	for _, s := range f.Switches {
 		c.checkVLANs(s, trunks)
+		c.checkCosts(s, trunks)
 	}
 	c.checkSegments()
 }

@@ -29,7 +29,7 @@ func (r *reader) switches(n *yaml.Node) []Switch {
 		s := Switch{Pos: r.pos(e.key), Name: r.name(e.key, "switch")}
 		r.object(e.value, "a switch", fields{
 			"remote": r.endpoint(&s.Remote, "remote"),
-			"stp":    r.boolean(&s.STP, "stp"),
+			"stp":    func(n *yaml.Node) { s.STP = r.stp(n) },
 			"vlans":  func(n *yaml.Node) { s.VLANs = r.vlans(n) },
 		})
 		all = append(all, s)

@@ -68,8 +68,22 @@ type Switch struct {
 	Pos    Pos
 	Name   string
 	Remote netip.AddrPort // the process that runs it; zero: this one
-	STP    bool           // speak the spanning tree protocol
+	STP    *STP           // nil: the spanning tree protocol is not spoken
 	VLANs  []PortVLAN     // ports that are not plain members of VLAN 1
+}
+
+// STP says how a switch speaks the spanning tree protocol.
+type STP struct {
+	Pos      Pos
+	Legacy   bool // the protocol of 1998, which takes half a minute, instead of the rapid one
+	Priority int  // the switch with the lowest is the root: 0 to 61440 in steps of 4096; 32768 unless given
+	Costs    []PortCost
+}
+
+// PortCost is the cost of the ways through a switch's ports towards Peer.
+type PortCost struct {
+	Peer Ref
+	Cost int
 }
 
 // PortVLAN says which VLANs the port towards Peer carries.
