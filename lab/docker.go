@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
@@ -215,10 +217,10 @@ func (l *Lab) startContainer(ctx context.Context, x *topology.Container) error {
 	eng := l.engine(x.Host.Name)
 	cfg := engine.ContainerConfig{
 		Name: x.Name, Image: x.Image, Command: x.Command, Env: environment(x.Environment), Hostname: x.Hostname,
-		DNS: x.DNS, Labels: settings(x.Labels), ExtraHosts: map[string]netip.Addr{},
+		DNS: x.DNS, Labels: settings(x.Labels),
 	}
 	for _, h := range x.ExtraHosts {
-		cfg.ExtraHosts[h.Name] = h.Addrs[0]
+		cfg.ExtraHosts = append(cfg.ExtraHosts, h.Name+":"+h.Addrs[0].String())
 	}
 	for _, p := range x.Ports {
 		cfg.Ports = append(cfg.Ports, cnm.PortBinding{
@@ -304,9 +306,9 @@ func (n clusterNode) RemoveNetwork(_ context.Context, id string) error {
 
 // RunTask implements swarm.Node.
 func (n clusterNode) RunTask(ctx context.Context, t swarm.Task, ended func(error)) (func(context.Context) error, error) {
-	hosts := make(map[string]netip.Addr, len(t.Container.Hosts))
-	for name, addr := range t.Container.Hosts {
-		hosts[name] = addr
+	var hosts []string
+	for _, name := range slices.Sorted(maps.Keys(t.Container.Hosts)) {
+		hosts = append(hosts, name+":"+t.Container.Hosts[name].String())
 	}
 	c, err := n.eng.Create(engine.ContainerConfig{
 		Name: t.Name(), Image: t.Container.Image, Command: t.Container.Command, Env: t.Container.Env,
@@ -317,13 +319,13 @@ func (n clusterNode) RunTask(ctx context.Context, t swarm.Task, ended func(error
 		return nil, err
 	}
 	if err := c.Start(ctx); err != nil {
-		return nil, errors.Join(err, c.Remove())
+		return nil, errors.Join(err, c.Remove(ctx, engine.RemoveOptions{}))
 	}
 	return func(ctx context.Context) error {
-		if err := c.Stop(ctx); err != nil {
+		if err := c.Stop(ctx, engine.StopOptions{}); err != nil && !errors.Is(err, engine.ErrNotModified) {
 			return err
 		}
-		return c.Remove()
+		return c.Remove(ctx, engine.RemoveOptions{})
 	}, nil
 }
 

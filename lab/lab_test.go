@@ -266,7 +266,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%q): error %v; want %q in it", row.name, err, row.err)
 		}
 	}
-	if err := l.MustNode("cat-db").Container().Kill(soon(t)); err != nil {
+	if err := l.MustNode("cat-db").Container().Kill(soon(t), ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"cat-db", "host-a/cat-db"} {

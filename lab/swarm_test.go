@@ -70,7 +70,7 @@ func TestSwarmLab(t *testing.T) {
 	if _, err := l.Lookup(other + "/web.1"); err == nil {
 		t.Errorf("web.1 is found on %s", other)
 	}
-	if err := n.Container().Kill(soon(t)); err != nil {
+	if err := n.Container().Kill(soon(t), ""); err != nil {
 		t.Error(err)
 	}
 	eventually(t, "W31: the swarm notices that a task was killed", func() bool {

@@ -56,6 +56,7 @@ func (c *Controller) createLocked(cfg NetworkConfig, builtIn bool) (*Network, er
 	n := &Network{c: c, cfg: cfg, id: cfg.ID, name: cfg.Name, driver: d, created: time.Now(),
 		endpoints: make(map[string]*Endpoint), members: make(map[*Sandbox]bool)}
 	n.cfg.Options, n.cfg.Labels = maps.Clone(cfg.Options), maps.Clone(cfg.Labels)
+	n.cfg.AuxAddresses, n.cfg.IPAMOptions = maps.Clone(cfg.AuxAddresses), maps.Clone(cfg.IPAMOptions)
 	if n.id == "" {
 		n.id = c.newID()
 	}
@@ -98,8 +99,17 @@ func (c *Controller) addressNetwork(n *Network) error {
 	if err == nil && n.cfg.IPRange.IsValid() {
 		err = pool.SetRange(n.cfg.IPRange)
 	}
+	text := fmt.Sprintf("failed to allocate gateway (%s): %v", n.cfg.Gateway, err)
+	for name, a := range n.cfg.AuxAddresses {
+		if err != nil {
+			break
+		}
+		if a != gateway { // the gateway may be reserved by a name as well
+			_, err = pool.Request(a)
+			text = fmt.Sprintf("failed to allocate secondary ip address (%s:%s): %v", name, a, err)
+		}
+	}
 	if err != nil {
-		text := fmt.Sprintf("failed to allocate gateway (%s): %v", n.cfg.Gateway, err)
 		if rel := c.pools.ReleasePool(pool); rel != nil {
 			return rel
 		}

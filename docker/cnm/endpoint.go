@@ -15,7 +15,12 @@ type EndpointConfig struct {
 	MAC     wire.MAC   // zero: 02:42 and the address
 	Aliases []string   // further names of the container on this network
 	Ports   []PortBinding
-	Service *ServiceBinding // nil: no task of a service
+	// Links, DriverOpts and GwPriority are kept for whoever asks; the endpoint with the highest GwPriority gives the
+	// default route (I37).
+	Links      []string
+	DriverOpts map[string]string
+	GwPriority int
+	Service    *ServiceBinding // nil: no task of a service
 }
 
 // PortBinding publishes a port of a container on the host.
@@ -23,12 +28,12 @@ type PortBinding struct {
 	Proto                   string     // tcp or udp; empty: tcp
 	HostIP                  netip.Addr // zero: the network's default, all addresses if it has none
 	HostPort, ContainerPort uint16     // HostPort 0: the next free one from 32768 on
+	HostPortEnd             uint16     // the first that is free from HostPort up to this one (B27); 0: HostPort alone
 }
 
 // Endpoint is a sandbox's place on a network. It does not change once it has joined.
 type Endpoint struct {
 	id      string
-	name    string
 	network *Network
 	sandbox *Sandbox
 	cfg     EndpointConfig
@@ -46,7 +51,12 @@ func (ep *Endpoint) ID() string { return ep.id }
 func (ep *Endpoint) Name() string { return ep.device }
 
 // EndpointName returns what the network calls the endpoint: the container's name, or gateway_<id> on docker_gwbridge.
-func (ep *Endpoint) EndpointName() string { return ep.name }
+func (ep *Endpoint) EndpointName() string {
+	if ep.isGateway() {
+		return "gateway_" + short(ep.sandbox.cfg.ID) // O12
+	}
+	return ep.sandbox.Name()
+}
 
 // Network returns the network.
 func (ep *Endpoint) Network() *Network { return ep.network }
@@ -78,6 +88,9 @@ func (ep *Endpoint) Interface() *netns.Interface {
 
 // Aliases returns the names that the user gave the container on this network.
 func (ep *Endpoint) Aliases() []string { return slices.Clone(ep.cfg.Aliases) }
+
+// Config returns what the endpoint was made from. It must not be changed.
+func (ep *Endpoint) Config() EndpointConfig { return ep.cfg }
 
 // Service returns the service that the container is a task of; nil: none.
 func (ep *Endpoint) Service() *ServiceBinding { return ep.cfg.Service }

@@ -13,6 +13,7 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	ErrConflict  = errors.New("conflict")
 	ErrInvalid   = errors.New("invalid parameter")
+	ErrSystem    = errors.New("system error") // nobody's fault but the host's: a port or an address is taken
 )
 
 // dockerError is an error with Docker's text and a kind.
@@ -78,7 +79,7 @@ func (c *Controller) errActive(n *Network) error {
 	}
 	var users []string
 	for _, ep := range n.Endpoints() {
-		users = append(users, fmt.Sprintf("name:%q id:%q", ep.name, short(ep.id)))
+		users = append(users, fmt.Sprintf("name:%q id:%q", ep.EndpointName(), short(ep.id)))
 	}
 	return fail(ErrForbidden, "error while removing network: network %s has active endpoints (%s)", n.name, strings.Join(users, ", "))
 }
@@ -149,10 +150,13 @@ func (c *Controller) checkEndpoint(cfg EndpointConfig, n *Network) error {
 func (c *Controller) checkNetwork(cfg NetworkConfig) error {
 	var errs []string
 	add := func(format string, args ...any) { errs = append(errs, fmt.Sprintf(format, args...)) }
+	if cfg.IPAMDriver != "" && cfg.IPAMDriver != "default" && cfg.Driver != DriverOverlay {
+		add("the address driver %s is not known: there is default", cfg.IPAMDriver)
+	}
 	s := cfg.Subnet
 	switch {
 	case s == (netip.Prefix{}):
-		if cfg.Gateway.IsValid() || cfg.IPRange.IsValid() {
+		if cfg.Gateway.IsValid() || cfg.IPRange.IsValid() || len(cfg.AuxAddresses) > 0 {
 			add("%s", "a gateway or an ip-range needs a subnet that it is in")
 		}
 	case !s.IsValid() || !s.Addr().Is4():
@@ -162,6 +166,11 @@ func (c *Controller) checkNetwork(cfg NetworkConfig) error {
 	default:
 		if cfg.Gateway.IsValid() && !s.Contains(cfg.Gateway) {
 			add("invalid gateway %s: parent subnet %s doesn't contain this address", cfg.Gateway, s)
+		}
+		for name, a := range cfg.AuxAddresses {
+			if !s.Contains(a) {
+				add("auxiliary address: (%s:%s) must belong to the master pool: %s", name, a, s) // I15
+			}
 		}
 		if r := cfg.IPRange; r.IsValid() && (r.Bits() < s.Bits() || !s.Contains(r.Addr())) {
 			add("invalid ip-range %s: parent subnet %s doesn't contain ip-range", r, s)
@@ -174,3 +183,33 @@ func (c *Controller) checkNetwork(cfg NetworkConfig) error {
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }
+
+// CheckConnect tells whether a container that is on some networks, given by name or id, may be on one more: what Connect
+// would say of one that runs.
+func (c *Controller) CheckConnect(on []string, cfg EndpointConfig) error {
+	n, ok := c.Network(cfg.Network)
+	if !ok {
+		return c.errNoNetwork(cfg.Network)
+	}
+	for _, name := range on {
+		other, ok := c.Network(name)
+		switch {
+		case !ok || other == n:
+		case other.cfg.Driver == DriverHost:
+			return c.errSharing()
+		case n.cfg.Driver == DriverHost:
+			return c.errHostConnect()
+		case other.cfg.Driver == DriverNull || n.cfg.Driver == DriverNull:
+			return c.errPrivate()
+		}
+	}
+	return c.checkEndpoint(cfg, n)
+}
+
+// ErrSharing refuses to connect a container that is in another's namespace, or the host's, to a network (H6).
+func (c *Controller) ErrSharing() error { return c.errSharing() }
+
+// ErrNotConnected refuses to disconnect a container from a network that it is not on (B41).
+func (c *Controller) ErrNotConnected(container, network string) error {
+	return c.errNotConnected(container, network)
+}

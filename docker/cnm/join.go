@@ -95,7 +95,7 @@ func (s *Sandbox) plan(cfgs []EndpointConfig) ([]step, error) {
 	gone := s.deleted
 	s.mu.Unlock()
 	if gone {
-		return nil, fail(ErrConflict, "sandbox of container %s is deleted", s.cfg.Name)
+		return nil, fail(ErrConflict, "sandbox of container %s is deleted", s.Name())
 	}
 	var steps []step
 	for _, cfg := range cfgs {
@@ -204,7 +204,7 @@ func (s *Sandbox) joinAll(ctx context.Context, steps []step) error {
 	undo := func(err error) error {
 		s.wanted = wanted
 		if e := errors.Join(s.leaveAll(joined), s.settle()); e != nil {
-			s.c.log.Warn("undo of join failed", "host", s.c.cfg.Name, "container", s.cfg.Name, "err", e)
+			s.c.log.Warn("undo of join failed", "host", s.c.cfg.Name, "container", s.Name(), "err", e)
 		}
 		return err
 	}
@@ -277,10 +277,7 @@ func (s *Sandbox) join(st step) (*Endpoint, error) {
 
 // newEndpoint returns an endpoint with its addresses and the name of its interface.
 func (s *Sandbox) newEndpoint(st step) (*Endpoint, error) {
-	ep := &Endpoint{id: s.c.newID(), name: s.cfg.Name, network: st.network, sandbox: s, cfg: st.cfg, mac: st.cfg.MAC}
-	if ep.isGateway() {
-		ep.name = "gateway_" + short(s.cfg.ID) // O12
-	}
+	ep := &Endpoint{id: s.c.newID(), network: st.network, sandbox: s, cfg: st.cfg, mac: st.cfg.MAC}
 	if !ep.hasInterface() {
 		return ep, nil
 	}
@@ -385,15 +382,23 @@ func (s *Sandbox) settle() error {
 	return s.publish(gw)
 }
 
-// chooseGateway returns the endpoint for the default route: docker_gwbridge last, then by name (I37).
+// chooseGateway returns the endpoint for the default route: the highest priority first, docker_gwbridge last, then by
+// name (I37).
 func chooseGateway(endpoints []*Endpoint) *Endpoint {
 	var best *Endpoint
 	for _, ep := range endpoints {
-		if ep.info.gateway.IsValid() && (best == nil || before(ep.network, best.network)) {
+		if ep.info.gateway.IsValid() && (best == nil || preferred(ep, best)) {
 			best = ep
 		}
 	}
 	return best
+}
+
+func preferred(a, b *Endpoint) bool {
+	if a.cfg.GwPriority != b.cfg.GwPriority {
+		return a.cfg.GwPriority > b.cfg.GwPriority
+	}
+	return before(a.network, b.network)
 }
 
 // changeGateway moves the default route. That by an interface which is gone went with it.

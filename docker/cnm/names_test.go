@@ -87,7 +87,7 @@ func TestFiles(t *testing.T) {
 	ns := netns.New(netns.Config{Name: "host-a/web"})
 	r.spawn(ns.Run)
 	web, err := c.NewSandbox(SandboxConfig{ID: "0123456789abcdef", Name: "web", NS: ns, DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9")},
-		ExtraHosts: map[string]netip.Addr{"db": netip.MustParseAddr("10.9.9.9")}})
+		ExtraHosts: []dns.HostsLine{{Addr: netip.MustParseAddr("10.9.9.9"), Names: []string{"db"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,12 @@ type NetworkConfig struct {
 	// Attachable lets containers that are no tasks join an overlay; Ingress makes it the routing mesh's.
 	Attachable, Ingress bool
 	Options, Labels     map[string]string
-	ID                  string // given by the swarm; empty: a new one
-	VNI                 uint32 // overlay: given by the swarm
+	// AuxAddresses are addresses of the subnet, by a name, that no container gets (I12).
+	AuxAddresses map[string]netip.Addr
+	IPAMDriver   string            // empty: default, which is the only one
+	IPAMOptions  map[string]string // kept for whoever asks
+	ID           string            // given by the swarm; empty: a new one
+	VNI          uint32            // overlay: given by the swarm
 }
 
 // Network is a network of a host. Its accessors are safe to call at once.
@@ -103,6 +107,12 @@ func copyMap(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
+// AuxAddresses returns the reserved addresses by name.
+func (n *Network) AuxAddresses() map[string]netip.Addr { return maps.Clone(n.cfg.AuxAddresses) }
+
+// IPAMOptions returns a copy of the options of the network's addresses; nil: none were given.
+func (n *Network) IPAMOptions() map[string]string { return maps.Clone(n.cfg.IPAMOptions) }
+
 // UserSubnet tells whether the user chose the subnet, and so may choose addresses (I14).
 func (n *Network) UserSubnet() bool { return n.cfg.Subnet.IsValid() }
 
@@ -174,7 +184,7 @@ func (n *Network) begin(s *Sandbox) error {
 		return n.c.errNoNetwork(n.name)
 	}
 	if n.members[s] {
-		return n.c.errEndpointExists(s.cfg.Name, n.name)
+		return n.c.errEndpointExists(s.Name(), n.name)
 	}
 	n.members[s] = true
 	return nil

@@ -46,7 +46,7 @@ func (c *Controller) newProxy(proto string, listen, target netip.AddrPort) (*pro
 		return nil, c.errPortInUse(proto, listen, target)
 	}
 	if err != nil {
-		return nil, fail(ErrForbidden, "Error starting userland proxy: %v", err)
+		return nil, fail(ErrSystem, "Error starting userland proxy: %v", err)
 	}
 	p.task = c.start("docker-proxy of "+listen.String(), run)
 	return p, nil
@@ -54,12 +54,15 @@ func (c *Controller) newProxy(proto string, listen, target netip.AddrPort) (*pro
 
 // errPortInUse says that somebody else listens on a port (B29).
 func (c *Controller) errPortInUse(proto string, listen, target netip.AddrPort) error {
-	return &portInUse{text: c.say(fmt.Sprintf("Error starting userland proxy: listen %s %s: bind: address already in use", proto, listen),
+	return &portInUse{port: listen.Port(), text: c.say(fmt.Sprintf("Error starting userland proxy: listen %s %s: bind: address already in use", proto, listen),
 		fmt.Sprintf("failed to bind host port for %s:%s/%s: address already in use", listen, target, proto))}
 }
 
 // portInUse is an EADDRINUSE with Docker's text.
-type portInUse struct{ text string }
+type portInUse struct {
+	port uint16
+	text string
+}
 
 // Error implements error.
 func (e *portInUse) Error() string { return e.text }

@@ -39,7 +39,7 @@ func (t *portTable) take(k portKey) (portKey, error) {
 	}
 	if k.port != 0 {
 		if t.used[k] {
-			return k, fail(ErrForbidden, "Bind for %s failed: port is already allocated", netip.AddrPortFrom(k.ip, k.port))
+			return k, fail(ErrSystem, "Bind for %s failed: port is already allocated", netip.AddrPortFrom(k.ip, k.port))
 		}
 		if t.overlaps(k) {
 			return k, syscall.EADDRINUSE
@@ -61,7 +61,19 @@ func (t *portTable) take(k portKey) (portKey, error) {
 			return k, nil
 		}
 	}
-	return k, fail(ErrForbidden, "all ports are allocated")
+	return k, fail(ErrSystem, "all ports are allocated")
+}
+
+// takeRange takes the first port that is free from k's up to last (B27).
+func (t *portTable) takeRange(k portKey, last uint16) (portKey, error) {
+	for port := k.port; port <= last && port >= k.port; port++ {
+		try := k
+		try.port = port
+		if got, err := t.take(try); err == nil {
+			return got, nil
+		}
+	}
+	return k, fail(ErrSystem, "all ports are allocated")
 }
 
 // overlaps tells whether the port is published on all addresses, or k is for all and it is on one. The caller holds mu.
@@ -130,7 +142,7 @@ func (s *Sandbox) publish(gw *Endpoint) error {
 	for _, w := range s.wanted {
 		port, err := s.c.bridges.publishPort(gw, b, w)
 		if err != nil {
-			err = errors.Join(fail(kindOf(err), "driver failed programming external connectivity on endpoint %s (%s): %v", gw.name, gw.id, err), s.c.bridges.revoke(p))
+			err = errors.Join(fail(kindOf(err), "driver failed programming external connectivity on endpoint %s (%s): %v", gw.EndpointName(), gw.id, err), s.c.bridges.revoke(p))
 			return err
 		}
 		p.ports = append(p.ports, port)
@@ -143,12 +155,12 @@ func (s *Sandbox) publish(gw *Endpoint) error {
 
 // kindOf returns the kind of an error of Docker's.
 func kindOf(err error) error {
-	for _, kind := range []error{ErrNotFound, ErrConflict, ErrInvalid} {
+	for _, kind := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrForbidden} {
 		if errors.Is(err, kind) {
 			return kind
 		}
 	}
-	return ErrForbidden
+	return ErrSystem
 }
 
 // unpublishBy takes back what is published by an endpoint.
@@ -175,11 +187,22 @@ func (d *bridgeDriver) publishPort(ep *Endpoint, b *bridge, w PortBinding) (*map
 	if !w.HostIP.IsValid() {
 		w.HostIP = b.hostBinding
 	}
+	if w.HostPortEnd != 0 && (w.HostPort == 0 || w.HostPortEnd < w.HostPort) {
+		return nil, fail(ErrInvalid, "invalid range of host ports %d-%d", w.HostPort, w.HostPortEnd)
+	}
 	var err error
 	for range portTries {
 		var p *mapping
-		if p, err = d.tryPort(ep, b, w); err == nil || w.HostPort != 0 || !errors.Is(err, syscall.EADDRINUSE) {
+		if p, err = d.tryPort(ep, b, w); err == nil || !errors.Is(err, syscall.EADDRINUSE) {
 			return p, err
+		}
+		var used *portInUse
+		switch {
+		case w.HostPort == 0:
+		case !errors.As(err, &used) || used.port >= w.HostPortEnd:
+			return nil, err
+		default:
+			w.HostPort = used.port + 1
 		}
 	}
 	return nil, err
@@ -187,14 +210,20 @@ func (d *bridgeDriver) publishPort(ep *Endpoint, b *bridge, w PortBinding) (*map
 
 func (d *bridgeDriver) tryPort(ep *Endpoint, b *bridge, w PortBinding) (*mapping, error) {
 	target := netip.AddrPortFrom(ep.IP(), w.ContainerPort)
-	key, err := d.c.ports.take(portKey{w.Proto, w.HostIP, w.HostPort})
+	want := portKey{w.Proto, w.HostIP, w.HostPort}
+	key, err := want, error(nil)
+	if w.HostPortEnd > w.HostPort {
+		key, err = d.c.ports.takeRange(want, w.HostPortEnd)
+	} else {
+		key, err = d.c.ports.take(want)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = d.c.errPortInUse(w.Proto, netip.AddrPortFrom(w.HostIP, w.HostPort), target)
 	}
 	if err != nil {
 		return nil, err
 	}
-	w.HostPort = key.port
+	w.HostPort, w.HostPortEnd = key.port, 0
 	p := &mapping{key: key, binding: w, rules: mappingRules(ep, b, w)}
 	if p.proxy, err = d.c.newProxy(w.Proto, netip.AddrPortFrom(w.HostIP, w.HostPort), target); err != nil {
 		d.c.ports.release(key)

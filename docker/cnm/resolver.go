@@ -28,7 +28,7 @@ func (s *Sandbox) startResolver() error {
 	}
 	e, err := s.newEmbedded()
 	if err != nil {
-		return fmt.Errorf("start the resolver of %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("start the resolver of %s: %w", s.Name(), err)
 	}
 	s.mu.Lock()
 	s.resolver = e
@@ -62,7 +62,7 @@ func (s *Sandbox) newEmbedded() (*embedded, error) {
 		Networks: func() []dns.NetworkZone { return *s.zones.Load() }, Upstreams: s.upstreams(), Dial: s.dialUpstream,
 		Rand: s.c.newRand(), NdotsSet: conf.NdotsSet(), Log: s.c.log,
 	})
-	t := s.c.start("resolver of "+s.cfg.Name, func(ctx context.Context) error {
+	t := s.c.start("resolver of "+s.Name(), func(ctx context.Context) error {
 		err := r.Serve(ctx, pc, ln)
 		select {
 		case <-s.cfg.NS.Done(): // the container ended before its sandbox was deleted
@@ -162,7 +162,7 @@ func (s *Sandbox) updateZones() {
 // Names returns the names by which others on the network find the endpoint: the container's, then the user's aliases, the
 // short id and the host name (D7). The first is that of reverse lookups (D18).
 func (ep *Endpoint) Names() []string {
-	names := []string{ep.sandbox.cfg.Name}
+	names := []string{ep.sandbox.Name()}
 	for _, name := range append(slices.Clone(ep.cfg.Aliases), short(ep.sandbox.cfg.ID), ep.sandbox.cfg.Hostname) {
 		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)

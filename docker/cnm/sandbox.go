@@ -18,10 +18,17 @@ type SandboxConfig struct {
 	Name       string           // of the container or task
 	Hostname   string           // empty: the first 12 digits of the id, with UseHost the host's name
 	NS         *netns.Namespace // made, run and ended by the caller; nil with UseHost: the host's
+	Domainname string           // empty: none
 	DNS        []netip.Addr     // the name servers that the user chose; empty: the host's
-	ExtraHosts map[string]netip.Addr
-	UseHost    bool // the container shares the host's namespace
-	None       bool // the container is to have no network
+	DNSSearch  []string         // nil: the host's; "." alone: none
+	DNSOptions []string         // nil: the host's
+	ExtraHosts []dns.HostsLine  // at the end of /etc/hosts
+	// Links returns the lines of /etc/hosts for the containers that this one is linked with, each time it is read; nil:
+	// there are none.
+	Links   func() []dns.HostsLine
+	Ports   []PortBinding // published by the endpoint that leads out
+	UseHost bool          // the container shares the host's namespace
+	None    bool          // the container is to have no network
 }
 
 // Sandbox is the network of one container. Its accessors are safe to call at once, and while it changes.
@@ -30,6 +37,7 @@ type Sandbox struct {
 	id     string
 	cfg    SandboxConfig
 	client *dns.Client
+	name   atomic.Pointer[string]
 	zones  atomic.Pointer[[]dns.NetworkZone] // for the resolver
 
 	opMu   sync.Mutex    // held by what changes the sandbox, before all other locks
@@ -61,6 +69,8 @@ func (c *Controller) NewSandbox(cfg SandboxConfig) (*Sandbox, error) {
 		cfg.Hostname = short(cfg.ID)
 	}
 	s := &Sandbox{c: c, id: c.newID(), cfg: cfg}
+	s.name.Store(&cfg.Name)
+	s.wanted = slices.Clone(cfg.Ports)
 	s.zones.Store(new([]dns.NetworkZone))
 	s.client = dns.NewClient(dns.ClientConfig{Dial: cfg.NS.Dial, Resolv: s.resolv, Hosts: s.hosts})
 	c.mu.Lock()
@@ -82,7 +92,18 @@ func (s *Sandbox) ID() string { return s.id }
 func (s *Sandbox) ContainerID() string { return s.cfg.ID }
 
 // Name returns the container's name.
-func (s *Sandbox) Name() string { return s.cfg.Name }
+func (s *Sandbox) Name() string { return *s.name.Load() }
+
+// Rename gives the container another name, on its networks too.
+func (s *Sandbox) Rename(name string) {
+	s.opMu.Lock()
+	defer s.opMu.Unlock()
+	s.name.Store(&name)
+	for _, ep := range s.Endpoints() {
+		s.removeNames(ep)
+		s.addNames(ep)
+	}
+}
 
 // Hostname returns the container's host name.
 func (s *Sandbox) Hostname() string { return s.cfg.Hostname }
@@ -171,16 +192,17 @@ func (s *Sandbox) hosts() *dns.Hosts {
 			addrs = append(addrs, ep.IP())
 		}
 	}
-	names := make([]string, 0, len(s.cfg.ExtraHosts))
-	for name := range s.cfg.ExtraHosts {
-		names = append(names, name)
+	h := dns.ContainerHosts(s.cfg.Hostname, addrs, nil)
+	if domain := s.cfg.Domainname; domain != "" {
+		for i := len(h.Lines) - len(addrs); i < len(h.Lines); i++ {
+			h.Lines[i].Names = []string{s.cfg.Hostname + "." + domain, s.cfg.Hostname}
+		}
 	}
-	slices.Sort(names)
-	var extra []dns.HostsLine
-	for _, name := range names {
-		extra = append(extra, dns.HostsLine{Addr: s.cfg.ExtraHosts[name], Names: []string{name}})
+	if s.cfg.Links != nil {
+		h.Lines = append(h.Lines, s.cfg.Links()...)
 	}
-	return dns.ContainerHosts(s.cfg.Hostname, addrs, extra)
+	h.Lines = append(h.Lines, s.cfg.ExtraHosts...)
+	return h
 }
 
 // resolv makes the /etc/resolv.conf: the host's for the host's namespace, with the embedded resolver in place of the
@@ -189,6 +211,16 @@ func (s *Sandbox) resolv() dns.ResolvConf {
 	conf := s.c.resolv()
 	if s.cfg.UseHost {
 		return conf
+	}
+	switch {
+	case s.cfg.DNSSearch == nil:
+	case slices.Equal(s.cfg.DNSSearch, []string{"."}):
+		conf.Search = nil
+	default:
+		conf.Search = slices.Clone(s.cfg.DNSSearch)
+	}
+	if s.cfg.DNSOptions != nil {
+		conf.Options = slices.Clone(s.cfg.DNSOptions)
 	}
 	s.mu.Lock()
 	embedded := s.resolver != nil

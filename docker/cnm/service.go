@@ -61,7 +61,7 @@ func (d serviceDriver) bind(ep *Endpoint, s *Sandbox) error {
 	}
 	if err := o.admit(b); err != nil {
 		o.dismiss(ep)
-		return fmt.Errorf("services of %s on network %s: %w", s.cfg.Name, ep.network.name, err)
+		return fmt.Errorf("services of %s on network %s: %w", s.Name(), ep.network.name, err)
 	}
 	d.publish(ep, s, false)
 	return nil

@@ -2,10 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,33 +12,6 @@ import (
 	"github.com/netsim-lab/netsim/netns"
 )
 
-// ContainerConfig says what a container is. Only Image must be set.
-type ContainerConfig struct {
-	Name       string   // empty: a random one
-	Image      string   // a reference, as redis or redis:3
-	Entrypoint []string // nil: the image's
-	Command    []string // nil: the image's
-	Env        []string // K=V, beside the image's
-	Hostname   string   // empty: the first twelve digits of the id
-	// Networks are those that the container joins when it starts; empty: NetworkMode says it.
-	Networks []cnm.EndpointConfig
-	// NetworkMode is host, none, or the name of a network; empty: bridge. It counts where Networks is empty.
-	NetworkMode string
-	Ports       []cnm.PortBinding // published by the endpoint that is the way out, as far as Networks publishes none
-	DNS         []netip.Addr      // name servers; empty: the host's
-	ExtraHosts  map[string]netip.Addr
-	Labels      map[string]string
-	// OnExit is called with the program's status each time the container has exited, unless the whole group ends; Stop
-	// and Kill return after it has. nil: nobody wants to know.
-	OnExit func(code int)
-}
-
-func (c ContainerConfig) clone() ContainerConfig {
-	c.Networks, c.Ports, c.Env = slices.Clone(c.Networks), slices.Clone(c.Ports), slices.Clone(c.Env)
-	c.DNS, c.ExtraHosts, c.Labels = slices.Clone(c.DNS), maps.Clone(c.ExtraHosts), maps.Clone(c.Labels)
-	return c
-}
-
 // State is where a container is in its life.
 type State uint8
 
@@ -51,41 +20,63 @@ const (
 	Created State = iota // made, or failed to start
 	Running
 	Exited
+	Paused
+	Restarting // it ended, and is about to start again
+	Removing
+	Dead // its removal failed
 )
 
 // String returns the state as docker inspect has it.
-func (s State) String() string { return [...]string{"created", "running", "exited"}[s] }
+func (s State) String() string {
+	return [...]string{"created", "running", "exited", "paused", "restarting", "removing", "dead"}[s]
+}
 
 // Exit statuses that are not a program's own.
 const (
-	exitKilled   = 137 // 128 + SIGKILL
-	exitPanicked = 139 // 128 + SIGSEGV
+	exitKilled    = 137 // 128 + SIGKILL
+	exitPanicked  = 139 // 128 + SIGSEGV
+	exitNotFound  = 127 // the program is not there
+	exitNoStart   = 128 // the container could not be started
+	exitNoCommand = 126 // docker exec, of what cannot be run
 )
 
 // Container is a container of an Engine. All methods may be called at once from several goroutines.
 type Container struct {
-	engine  *Engine
-	id      string
-	name    string
-	cfg     ContainerConfig
-	image   *image.Image
-	argv    []string
-	created time.Time
-	seed    uint64 // of the program's luck
-	log     logRing
+	engine   *Engine
+	id       string
+	cfg      ContainerConfig // but for what is below
+	image    *image.Image
+	argv     []string
+	created  time.Time
+	seed     uint64 // of the program's luck
+	log      *logRing
+	out      *output
+	warnings []string
+	health   *monitor // nil: it has no health check
 
-	// life is held while the container is started or removed.
+	// life is held while the container is started, changed or removed.
 	life sync.Mutex
 
 	mu                sync.Mutex
-	state             State         // guarded by mu
-	starts            int           // guarded by mu
-	run               *run          // guarded by mu; nil unless running
-	exited            chan struct{} // guarded by mu; closed when the current run has ended
-	exitCode          int           // guarded by mu
-	started, finished time.Time     // guarded by mu
-	pid               int           // guarded by mu; 0 unless running
-	removed           bool          // guarded by mu
+	name              string               // guarded by mu, and by the engine's mu for changes
+	endpoints         []cnm.EndpointConfig // guarded by mu; what it joins when it starts
+	policy            RestartPolicy        // guarded by mu
+	resources         Resources            // guarded by mu
+	state             State                // guarded by mu
+	starts            int                  // guarded by mu
+	restarts          int                  // guarded by mu; by the policy
+	inARow            int                  // guarded by mu; restarts without a long run between them
+	stopped           bool                 // guarded by mu; the user stopped it
+	run               *run                 // guarded by mu; nil unless running
+	io                *stdio               // guarded by mu; of the current run, or the next one
+	exited            chan struct{}        // guarded by mu; closed when the current run has ended
+	exitCode          int                  // guarded by mu
+	failure           string               // guarded by mu; why it did not start
+	started, finished time.Time            // guarded by mu
+	pid               int                  // guarded by mu; 0 unless running
+	removed           bool                 // guarded by mu
+	noRestart         chan struct{}        // guarded by mu; closed to end the wait before a restart
+	waiters           []waiter             // guarded by mu
 }
 
 // run is one run of a container.
@@ -94,26 +85,46 @@ type run struct {
 	life    context.Context // of the namespace; kill ends it
 	ns      *netns.Namespace
 	sandbox *cnm.Sandbox
+	shared  *Container // whose namespace it is; nil: its own
 	sys     *shell.System
-	stop    context.CancelFunc // ends the program (SIGTERM)
-	kill    context.CancelFunc // ends the namespace with all sockets (SIGKILL)
+	main    *process
+	gate    *gate
+	linkEnv []string           // environment by links
+	release []attachment       // guarded by the container's life; given by the swarm
+	kill    context.CancelFunc // ends all of it, with its sockets (SIGKILL)
 	done    chan struct{}      // closed when all of it has ended
+
+	mu    sync.Mutex
+	procs []*process // guarded by mu
 }
 
 // ID returns the container's id, 64 hex digits.
 func (c *Container) ID() string { return c.id }
 
 // Name returns the container's name.
-func (c *Container) Name() string { return c.name }
+func (c *Container) Name() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name
+}
 
-// Config returns what the container was made from.
-func (c *Container) Config() ContainerConfig { return c.cfg.clone() }
+// Config returns what the container was made from, with what was changed since.
+func (c *Container) Config() ContainerConfig {
+	cfg := c.cfg.clone()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cfg.Name, cfg.Networks, cfg.RestartPolicy, cfg.Resources = c.name, slices.Clone(c.endpoints), c.policy, c.resources
+	return cfg
+}
 
 // Image returns the container's image. It must not be changed.
 func (c *Container) Image() *image.Image { return c.image }
 
 // Args returns the container's command line.
 func (c *Container) Args() []string { return slices.Clone(c.argv) }
+
+// Warnings returns what Docker warns of when it makes the container.
+func (c *Container) Warnings() []string { return slices.Clone(c.warnings) }
 
 // Hostname returns the container's host name.
 func (c *Container) Hostname() string {
@@ -207,84 +218,37 @@ func (c *Container) Done() <-chan struct{} {
 	return c.exited
 }
 
-// Wait waits until the container has exited and returns the program's status, or fails with ctx.
-func (c *Container) Wait(ctx context.Context) (int, error) {
-	select {
-	case <-c.Done():
-		return c.ExitCode(), nil
-	case <-ctx.Done():
-		return 0, fmt.Errorf("wait for container %s: %w", c.name, ctx.Err())
-	}
-}
-
-// Stop ends the program, by force once the grace is over, and returns when the container has exited, or when ctx ends:
-// then the end goes on. A container that does not run is stopped already.
-func (c *Container) Stop(ctx context.Context) error {
-	r := c.current()
-	if r == nil {
-		return nil
-	}
-	r.stop()
-	grace := time.NewTimer(c.engine.cfg.StopGrace)
-	defer grace.Stop()
-	select {
-	case <-r.done:
-		return nil
-	case <-grace.C:
-	case <-ctx.Done():
-		r.kill()
-		return fmt.Errorf("stop container %s: %w", c.name, ctx.Err())
-	}
-	r.kill()
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop container %s: %w", c.name, ctx.Err())
-	}
-}
-
-// Kill ends the container by force and returns when it has exited.
-func (c *Container) Kill(ctx context.Context) error {
-	r := c.current()
-	if r == nil {
-		return nil
-	}
-	r.kill()
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("kill container %s: %w", c.name, ctx.Err())
-	}
-}
-
-// Remove takes the container off its engine. One that runs must be stopped before.
-func (c *Container) Remove() error {
-	c.life.Lock()
-	defer c.life.Unlock()
+// Resize tells the size of the terminal of whoever looks at the container's. The error wraps ErrConflict if it does not
+// run.
+func (c *Container) Resize(size Size) error {
 	c.mu.Lock()
-	if c.run != nil {
-		c.mu.Unlock()
-		return fmt.Errorf("you cannot remove a running container %s. Stop the container before attempting removal or force remove", c.id)
-	}
-	c.removed = true
+	r, in := c.run, c.io
 	c.mu.Unlock()
-	c.engine.forget(c)
+	if r == nil {
+		return c.errNotRunning()
+	}
+	if in.term != nil {
+		in.term.resize(size)
+	}
+	c.event("resize", map[string]string{"height": itoa(int(size.Rows)), "width": itoa(int(size.Cols))})
 	return nil
 }
 
-// errRemoved says that a container is gone.
-var errRemoved = errors.New("the container was removed")
+func (c *Container) hostMode() bool { return c.cfg.NetworkMode == cnm.NetworkHost }
 
-func (c *Container) hostMode() bool {
-	return len(c.cfg.Networks) == 0 && c.cfg.NetworkMode == cnm.NetworkHost || onlyNetwork(c.cfg.Networks, cnm.NetworkHost)
+func (c *Container) noneMode() bool { return c.cfg.NetworkMode == cnm.NetworkNone }
+
+// newIO returns a standard input, or a terminal, for the next run.
+func (c *Container) newIO() *stdio {
+	if !c.cfg.TTY {
+		return &stdio{in: newPipe()}
+	}
+	return &stdio{term: newTerminal(c.out.writer(false), c.cfg.ConsoleSize, c.key)}
 }
 
-func (c *Container) noneMode() bool {
-	return len(c.cfg.Networks) == 0 && c.cfg.NetworkMode == cnm.NetworkNone || onlyNetwork(c.cfg.Networks, cnm.NetworkNone)
-}
-
-func onlyNetwork(all []cnm.EndpointConfig, name string) bool {
-	return len(all) == 1 && all[0].Network == name
+// key is what a key of the terminal that signals does.
+func (c *Container) key(key byte) {
+	if r := c.current(); r != nil {
+		r.main.key(key)
+	}
 }

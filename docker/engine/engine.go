@@ -1,6 +1,7 @@
 // Package engine is a Docker engine of one host: it makes containers from the built-in images, gives each a namespace
 // of its own that is on the networks of the host's controller, runs their programs, keeps what they print, and runs
-// further commands in them.
+// further commands in them. It has what Docker's API can ask for in types of its own: images and their pull, networks,
+// events, terminals, health checks, restart policies.
 //
 // An Engine starts nothing by itself. A container that was started runs in the group behind Config.Spawn, and ends when
 // its program does, when it is stopped, or when the group ends.
@@ -8,8 +9,8 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
@@ -19,21 +20,8 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
-	"github.com/netsim-lab/netsim/docker/image"
 	"github.com/netsim-lab/netsim/netns"
 )
-
-// ErrNotFound is what errors about a container that is not there wrap.
-var ErrNotFound = errors.New("no such container")
-
-// ConflictError says that a container of that name is there.
-type ConflictError struct{ Name, ID string }
-
-// Error returns Docker's text (I32).
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("Conflict. The container name %q is already in use by container %q. "+
-		"You have to remove (or rename) that container to be able to reuse that name.", "/"+e.Name, e.ID)
-}
 
 // Config says what an Engine is. Name, Controller, Host and Spawn are needed.
 type Config struct {
@@ -47,6 +35,12 @@ type Config struct {
 	HostFiles func(path string) ([]byte, bool)
 	// StopGrace is how long a program has to end when its container is stopped. 0: 10 seconds.
 	StopGrace time.Duration
+	// PullDelay is how long each of the four steps of a layer takes to be pulled. 0: no time.
+	PullDelay time.Duration
+	// Attach has the swarm put a container that is no task on one of its networks, which may not be here yet: it returns
+	// the endpoint's settings with its address, and what gives that back. Its error is shown to the user. nil: the
+	// endpoint's settings are taken as they are.
+	Attach func(ctx context.Context, ep cnm.EndpointConfig) (given cnm.EndpointConfig, release func(), err error)
 }
 
 // defaultGrace is docker stop's.
@@ -54,17 +48,22 @@ const defaultGrace = 10 * time.Second
 
 // Engine has the containers of one host. All methods may be called at once from several goroutines.
 type Engine struct {
-	cfg Config
-	log *slog.Logger
+	cfg    Config
+	log    *slog.Logger
+	id     string
+	images store
+	events events
 
 	mu         sync.Mutex
 	luck       *rand.Rand            // guarded by mu
 	containers map[string]*Container // by id, guarded by mu
 	byName     map[string]*Container // guarded by mu
+	execs      map[string]*Exec      // by id, guarded by mu
+	execOrder  []*Exec               // guarded by mu
 	nextPID    int                   // guarded by mu
 }
 
-// New returns an engine without containers.
+// New returns an engine without containers and images.
 func New(cfg Config) *Engine {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -72,9 +71,11 @@ func New(cfg Config) *Engine {
 	if cfg.StopGrace <= 0 {
 		cfg.StopGrace = defaultGrace
 	}
+	own := rand.New(rand.NewPCG(cfg.Seed, hashString("engine id "+cfg.Name)))
 	return &Engine{
-		cfg: cfg, log: cfg.Log, luck: rand.New(rand.NewPCG(cfg.Seed, hashString("engine "+cfg.Name))),
-		containers: map[string]*Container{}, byName: map[string]*Container{}, nextPID: 2000,
+		cfg: cfg, log: cfg.Log, id: randomID(own), luck: rand.New(rand.NewPCG(cfg.Seed, hashString("engine "+cfg.Name))),
+		containers: map[string]*Container{}, byName: map[string]*Container{}, execs: map[string]*Exec{}, nextPID: 2000,
+		images: store{images: map[string]*stored{}}, events: events{subscribers: map[*Subscription]bool{}},
 	}
 }
 
@@ -90,47 +91,101 @@ func (e *Engine) Name() string { return e.cfg.Name }
 // Controller returns the host's network controller.
 func (e *Engine) Controller() *cnm.Controller { return e.cfg.Controller }
 
-// Create makes a container, and starts nothing. An image that is not there is an error of package image.
+// Create makes a container, and starts nothing. An image that the host has not is pulled, if it may be; one that is not
+// there is an error of package image that wraps ErrNotFound. Networks need not be there yet.
 func (e *Engine) Create(cfg ContainerConfig) (*Container, error) {
-	im, err := image.Lookup(cfg.Image)
+	cfg = cfg.clone()
+	cfg.normalise()
+	warnings, err := e.check(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	im, err := e.imageFor(cfg.Image, cfg.Pull)
 	if err != nil {
 		return nil, err
 	}
 	argv := im.Argv(cfg.Entrypoint, cfg.Command)
-	if len(argv) == 0 {
-		return nil, errors.New("no command specified")
+	if len(argv) == 0 || argv[0] == "" {
+		return nil, fail(ErrInvalid, "no command specified")
 	}
-	if cfg.Name != "" && !nameForm.MatchString(cfg.Name) {
-		return nil, fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", cfg.Name)
+	if err := e.checkLinks(&cfg); err != nil {
+		return nil, err
 	}
-	return e.add(&Container{
-		engine: e, cfg: cfg.clone(), image: im, argv: argv, created: time.Now(), exited: make(chan struct{}),
-	})
+	c := &Container{
+		engine: e, cfg: cfg, image: im, argv: argv, created: time.Now(), exited: make(chan struct{}), log: &logRing{},
+		endpoints: cfg.Networks, policy: cfg.RestartPolicy, resources: cfg.Resources, warnings: warnings,
+	}
+	c.out = &output{log: c.log}
+	c.io = c.newIO()
+	if check := healthcheck(cfg.Healthcheck, im.Healthcheck); check != nil {
+		c.health = &monitor{c: c, check: *check, status: Starting}
+	}
+	if err := e.add(c); err != nil {
+		return nil, err
+	}
+	c.event("create", nil)
+	return c, nil
+}
+
+// checkLinks tells whether the containers that are to be linked are there.
+func (e *Engine) checkLinks(cfg *ContainerConfig) error {
+	for _, text := range cfg.Links {
+		ref, _ := parseLink(text)
+		if _, err := e.Container(ref); err != nil {
+			return fail(ErrInvalid, "could not get container for %s: %v", ref, err)
+		}
+	}
+	if ref := cfg.shares(); ref != "" {
+		if _, err := e.Container(ref); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add gives a container its id and name and notes it (I32).
-func (e *Engine) add(c *Container) (*Container, error) {
+func (e *Engine) add(c *Container) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c.id = randomID(e.luck)
-	c.name = c.cfg.Name
+	c.name = strings.TrimPrefix(c.cfg.Name, "/")
 	if c.name == "" {
 		c.name = randomName(e.luck, func(name string) bool { return e.byName[name] != nil })
 	}
 	if other := e.byName[c.name]; other != nil {
-		return nil, &ConflictError{Name: c.name, ID: other.id}
+		return &ConflictError{Name: c.name, ID: other.id}
 	}
 	c.seed = e.luck.Uint64()
 	e.containers[c.id], e.byName[c.name] = c, c
-	return c, nil
+	return nil
+}
+
+// rename gives a container another name.
+func (e *Engine) rename(c *Container, name string) error {
+	name = strings.TrimPrefix(name, "/")
+	if !nameForm.MatchString(name) {
+		return fail(ErrInvalid, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if other := e.byName[name]; other != nil {
+		return because(ErrConflict, errors.New("Error when allocating new name: "+(&ConflictError{Name: name, ID: other.id}).Error()))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(e.byName, c.name)
+	c.name = name
+	e.byName[name] = c
+	return nil
 }
 
 // forget takes a container off the list.
 func (e *Engine) forget(c *Container) {
+	name := c.Name()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.containers, c.id)
-	delete(e.byName, c.name)
+	delete(e.byName, name)
 }
 
 // newPID returns a process id that no container of the host had.
@@ -173,12 +228,12 @@ func (e *Engine) Container(nameOrID string) (*Container, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("multiple IDs found with provided prefix: %s", key)
+			return nil, fail(ErrInvalid, "multiple IDs found with provided prefix: %s", key)
 		}
 		found = c
 	}
 	if found == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, nameOrID)
+		return nil, errNoContainer(nameOrID)
 	}
 	return found, nil
 }

@@ -89,11 +89,11 @@ func TestLifecycle(t *testing.T) {
 	if got, want := c.Sandbox().Endpoints()[0].IP(), netip.MustParseAddr("172.17.0.2"); got != want {
 		t.Errorf("address %s; want %s", got, want)
 	}
-	if err := c.Remove(); err == nil || !strings.Contains(err.Error(), "cannot remove a running container") {
+	if err := c.Remove(soon(t), engine.RemoveOptions{}); err == nil || !strings.Contains(err.Error(), "container is running: stop the container before removing or force remove") {
 		t.Errorf("Remove while it runs: %v", err)
 	}
 	ns := c.NS()
-	if err := c.Stop(soon(t)); err != nil {
+	if err := c.Stop(soon(t), engine.StopOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -107,10 +107,10 @@ func TestLifecycle(t *testing.T) {
 	if err := c.Start(soon(t)); err != nil {
 		t.Fatalf("second Start: %v", err)
 	}
-	if err := c.Kill(soon(t)); err != nil || c.ExitCode() != 137 {
+	if err := c.Kill(soon(t), ""); err != nil || c.ExitCode() != 137 {
 		t.Errorf("Kill: %v, status %d; want 137", err, c.ExitCode())
 	}
-	if err := c.Remove(); err != nil {
+	if err := c.Remove(soon(t), engine.RemoveOptions{}); err != nil {
 		t.Error(err)
 	}
 	if err := c.Start(soon(t)); err == nil {
@@ -175,8 +175,8 @@ func TestExitStatusAndLogs(t *testing.T) {
 	if got := <-exits; got != 1 {
 		t.Errorf("OnExit(%d); want 1", got)
 	}
-	if err := c.Stop(soon(t)); err != nil {
-		t.Errorf("Stop of an exited container: %v", err)
+	if err := c.Stop(soon(t), engine.StopOptions{}); !errors.Is(err, engine.ErrNotModified) {
+		t.Errorf("Stop of an exited container: %v; want ErrNotModified", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestExec(t *testing.T) {
 		_, err := c.Exec(context.Background(), []string{"sleep", "60"}, shell.Stdio{})
 		done <- err
 	}()
-	if err := c.Kill(soon(t)); err != nil {
+	if err := c.Kill(soon(t), ""); err != nil {
 		t.Fatal(err)
 	}
 	<-done // it ended with its container
@@ -217,7 +217,7 @@ func TestHostAndNoNetwork(t *testing.T) {
 	if c.NS() != host || c.Hostname() != "host-a" {
 		t.Errorf("network host: namespace %s, host name %s", c.NS().Name(), c.Hostname())
 	}
-	if err := c.Stop(soon(t)); err != nil {
+	if err := c.Stop(soon(t), engine.StopOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	select {

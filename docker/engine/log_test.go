@@ -9,20 +9,21 @@ import (
 
 func TestLogKeepsTheLastBytes(t *testing.T) {
 	var l logRing
-	w := l.writer(false)
+	w := (&output{log: &l}).writer(false)
 	line := bytes.Repeat([]byte("x"), 100)
 	for i := range 20_000 { // 2 MB
 		fmt.Fprintf(w, "%06d%s\n", i, line)
 	}
-	if n, err := l.writer(true).Write(bytes.Repeat([]byte("y"), 3*logChunk+1)); n != 3*logChunk+1 || err != nil {
+	if n, err := (&output{log: &l}).writer(true).Write(bytes.Repeat([]byte("y"), 3*logLine+1)); n != 3*logLine+1 || err != nil {
 		t.Errorf("Write = %d, %v", n, err)
 	}
+	l.flush()
 	all := l.all()
 	size := 0
 	for _, e := range all {
 		size += len(e.Text)
 	}
-	if size > logLimit || size < logLimit-2*logChunk {
+	if size > logLimit || size < logLimit-2*logLine {
 		t.Errorf("%d bytes are kept; want nearly %d", size, logLimit)
 	}
 	if last := all[len(all)-1]; !last.Stderr || string(last.Text) != "y" {
@@ -32,7 +33,7 @@ func TestLogKeepsTheLastBytes(t *testing.T) {
 
 func BenchmarkLog(b *testing.B) {
 	var l logRing
-	w := l.writer(false)
+	w := (&output{log: &l}).writer(false)
 	line := bytes.Repeat([]byte("x"), 100)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(line)))

@@ -2,50 +2,142 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/netsim-lab/netsim/docker/image"
 	"github.com/netsim-lab/netsim/docker/shell"
-	"github.com/netsim-lab/netsim/netns"
 )
 
-// sockets are a namespace's, as programs of images take them.
-type sockets struct{ ns *netns.Namespace }
+// process is a program that the engine started in a container: the container's own, or that of an exec.
+type process struct {
+	c       *Container
+	r       *run
+	pid     int // on the host
+	argv    []string
+	env     []string // beside the container's
+	dir     string
+	user    string
+	exec    string // the id of the exec that it is; empty: the container's program
+	first   bool   // it is process 1, which the kernel's default actions for signals spare
+	started time.Time
 
-// Dial implements image.Net.
-func (s sockets) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return s.ns.Dial(ctx, network, address)
+	in       io.Reader // nil: at its end
+	out, err io.Writer
+	term     *terminal // nil: none
+
+	interrupts interrupts
+	cancel     context.CancelFunc // ends the program
+
+	mu    sync.Mutex
+	fatal int // guarded by mu; the signal that killed it, 0: none
 }
 
-// Listen implements image.Net.
-func (s sockets) Listen(_ context.Context, network, address string) (net.Listener, error) {
-	return s.ns.Listen(network, address)
+// die ends the process by a signal.
+func (p *process) die(sig int) {
+	p.mu.Lock()
+	p.fatal = sig
+	p.mu.Unlock()
+	p.cancel()
 }
 
-// runProgram runs the container's program to its end.
-func (c *Container) runProgram(ctx context.Context, r *run) int {
-	p := c.process(r)
-	p.Args, p.Env = c.argv, r.sys.Env
-	p.Stdout, p.Stderr = c.log.writer(false), c.log.writer(true)
-	if c.image.Tools != image.ToolsNone {
-		p.Shell = func(ctx context.Context, argv []string) int {
-			code, err := shell.RunArgs(ctx, r.sys, argv, shell.Stdio{Out: p.Stdout, Err: p.Stderr})
-			if err != nil && ctx.Err() == nil {
-				_, _ = fmt.Fprintln(p.Stderr, err) // the log takes everything
-			}
-			return code
-		}
+// status returns the exit status for the one that its program gave.
+func (p *process) status(code int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fatal != 0 {
+		return 128 + p.fatal
 	}
-	return c.image.Run(ctx, p)
+	return code
+}
+
+// interrupts are those who want to hear of an interrupt; the innermost does.
+type interrupts struct {
+	mu    sync.Mutex
+	stack []*func() // guarded by mu
+}
+
+// push makes f what hears of it until restore is called.
+func (i *interrupts) push(f func()) (restore func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stack = append(i.stack, &f)
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.stack = slices.DeleteFunc(i.stack, func(other *func()) bool { return other == &f })
+	}
+}
+
+// fire calls the innermost; false: there is none.
+func (i *interrupts) fire() bool {
+	i.mu.Lock()
+	n := len(i.stack)
+	if n == 0 {
+		i.mu.Unlock()
+		return false
+	}
+	f := *i.stack[n-1]
+	i.mu.Unlock()
+	f()
+	return true
+}
+
+// run runs the program to its end and returns its exit status.
+func (p *process) run(ctx context.Context) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, p.closeInput)
+	defer stop()
+	if prog, ok := p.c.image.Program(p.argv[0]); ok {
+		return p.status(prog(ctx, p.image()))
+	}
+	return p.status(p.shell(ctx, p.argv))
+}
+
+// closeInput ends a Read of the input that is under way.
+func (p *process) closeInput() {
+	if d, ok := p.in.(interface{ close() }); ok {
+		d.close()
+	}
+}
+
+// shell runs a command of the container's tools.
+func (p *process) shell(ctx context.Context, argv []string) int {
+	std := shell.Stdio{In: p.in, Out: p.out, Err: p.err, OnInterrupt: p.interrupts.push, Env: p.env, Dir: p.dir}
+	if p.term != nil {
+		std.TTY, std.Size = true, p.term.dimensions
+	}
+	code, err := shell.RunArgs(ctx, p.r.sys, argv, std)
+	if err != nil && ctx.Err() == nil {
+		_, _ = fmt.Fprintln(p.err, err) // the output takes everything
+	}
+	return code
+}
+
+// image returns the process as a program of the image takes it.
+func (p *process) image() *image.Process {
+	ip := p.r.process(p.c)
+	ip.Args, ip.Env = p.argv, append(slices.Clone(p.r.sys.Env), p.env...)
+	ip.Stdin, ip.Stdout, ip.Stderr = p.in, p.out, p.err
+	if p.term != nil && p.in != nil {
+		ip.Stdin = p.term.cooked()
+	}
+	if p.c.image.Tools != image.ToolsNone {
+		ip.Shell = p.shell
+	}
+	return ip
 }
 
 // process returns what all processes of a run have in common.
-func (c *Container) process(r *run) *image.Process {
+func (r *run) process(c *Container) *image.Process {
 	var addr netip.Addr
 	for _, ep := range r.sandbox.Endpoints() {
 		if ep.IP().IsValid() {
@@ -54,7 +146,7 @@ func (c *Container) process(r *run) *image.Process {
 		}
 	}
 	return &image.Process{
-		Hostname: c.Hostname(), Net: sockets{r.ns}, Addr: addr,
+		Hostname: r.sys.Hostname, Net: sockets{r.ns, r.gate}, Addr: addr,
 		Rand: rand.New(rand.NewPCG(c.seed, uint64(r.number))),
 	}
 }
@@ -68,25 +160,54 @@ var flavours = map[image.Tools]shell.Flavour{
 
 // system returns the container as its command line sees it.
 func (c *Container) system(r *run) *shell.System {
-	env := append(append([]string(nil), c.image.Env...), "HOSTNAME="+c.Hostname())
 	extra := map[string]shell.Tool{}
 	for name, program := range c.image.Programs {
 		extra[name] = c.tool(r, program)
 	}
-	return &shell.System{
-		NS: r.ns, Hostname: c.Hostname(), Flavour: flavours[c.image.Tools], Extra: extra,
-		Env:   append(env, c.cfg.Env...),
-		Files: func(path string) ([]byte, bool) { return c.file(r, path) },
-		Processes: func() []shell.Process {
-			return []shell.Process{{PID: 1, Command: strings.Join(c.argv, " ")}}
-		},
+	host := c.Hostname()
+	if r.shared != nil {
+		host = r.shared.Hostname()
 	}
+	return &shell.System{
+		NS: r.ns, Hostname: host, Flavour: flavours[c.image.Tools], Extra: extra, Env: c.environment(r, host),
+		Files:     func(path string) ([]byte, bool) { return c.file(r, path) },
+		Processes: func() []shell.Process { return r.processes() },
+	}
+}
+
+// environment returns what programs find in their environment, in the order in which Docker has it: PATH, HOSTNAME, the
+// terminal's, links, then the image's with the user's in their places, and the user's new ones.
+func (c *Container) environment(r *run, host string) []string {
+	base := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + host}
+	if c.cfg.TTY {
+		base = append(base, "TERM=xterm")
+	}
+	base = append(base, r.linkEnv...)
+	base = override(base, c.image.Env)
+	return append(override(base, c.cfg.Env), "HOME=/root")
+}
+
+// override puts values into an environment, each in the place of one that is there; K alone takes K out.
+func override(env, with []string) []string {
+	for _, kv := range with {
+		key, _, set := strings.Cut(kv, "=")
+		at := slices.IndexFunc(env, func(have string) bool { return strings.HasPrefix(have, key+"=") })
+		switch {
+		case at >= 0 && set:
+			env[at] = kv
+		case at >= 0:
+			env = slices.Delete(env, at, at+1)
+		case set:
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 // tool makes a program of the image a command.
 func (c *Container) tool(r *run, program image.Program) shell.Tool {
 	return func(ctx context.Context, call *shell.Call) int {
-		p := c.process(r)
+		p := r.process(c)
 		p.Args, p.Env = call.Args, call.Env
 		p.Stdin, p.Stdout, p.Stderr = call.In, call.Out, call.Err
 		if c.image.Tools != image.ToolsNone {
@@ -97,72 +218,54 @@ func (c *Container) tool(r *run, program image.Program) shell.Tool {
 }
 
 // file returns a file that the engine makes for the container.
-func (c *Container) file(r *run, path string) ([]byte, bool) {
-	switch {
-	case path == "/etc/hostname":
-		return []byte(c.Hostname() + "\n"), true
-	case c.hostMode():
+func (c *Container) file(r *run, name string) ([]byte, bool) {
+	switch name = path.Clean(name); {
+	case name == "/etc/hostname":
+		return []byte(r.sys.Hostname + "\n"), true
+	case r.sandbox.UsesHost():
 		if c.engine.cfg.HostFiles == nil {
 			return nil, false
 		}
-		return c.engine.cfg.HostFiles(path)
-	case path == "/etc/hosts":
+		return c.engine.cfg.HostFiles(name)
+	case name == "/etc/hosts":
 		return []byte(r.sandbox.Hosts()), true
-	case path == "/etc/resolv.conf":
+	case name == "/etc/resolv.conf":
 		return []byte(r.sandbox.ResolvConf()), true
 	}
 	return nil, false
 }
 
-// ErrNotRunning is what errors about a container that must run, and does not, wrap.
-var ErrNotRunning = errors.New("is not running")
-
-// Exec runs a command in the running container and returns its exit status: one of the image's programs or of the
-// tools that the image has. It ends when ctx or the container does. The error wraps ErrNotRunning if the container does
-// not run; that the command fails is no error.
-func (c *Container) Exec(ctx context.Context, argv []string, stdio shell.Stdio) (exit int, err error) {
-	return c.inside(ctx, func(ctx context.Context, sys *shell.System) (int, error) {
-		if c.image.Tools == image.ToolsNone && len(argv) > 0 {
-			if _, ok := c.image.Program(argv[0]); !ok {
-				return exitNoCommand, fmt.Errorf("exec in container %s: %q: executable file not found in $PATH: image %s has no shell",
-					c.name, argv[0], c.image.Ref())
-			}
-		}
-		return shell.RunArgs(ctx, sys, argv, stdio)
-	})
+// enter notes a process that starts.
+func (r *run) enter(p *process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.procs = append(r.procs, p)
 }
 
-// Run is Exec of a line for a POSIX shell.
-func (c *Container) Run(ctx context.Context, line string, stdio shell.Stdio) (exit int, err error) {
-	return c.inside(ctx, func(ctx context.Context, sys *shell.System) (int, error) {
-		if c.image.Tools == image.ToolsNone {
-			return exitNoCommand, fmt.Errorf("exec in container %s: image %s has no shell", c.name, c.image.Ref())
-		}
-		return shell.Run(ctx, sys, line, stdio)
-	})
+func (r *run) leave(p *process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.procs = slices.DeleteFunc(r.procs, func(other *process) bool { return other == p })
 }
 
-// exitNoCommand is the status of docker exec for a command that is not there.
-const exitNoCommand = 126
+func (r *run) all() []*process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.procs)
+}
 
-func (c *Container) inside(ctx context.Context, do func(context.Context, *shell.System) (int, error)) (int, error) {
-	r := c.current()
-	if r == nil {
-		return 1, fmt.Errorf("container %s %w", c.id, ErrNotRunning)
+// processes lists what runs with its numbers inside the container: the program is 1, or below the engine's own.
+func (r *run) processes() []shell.Process {
+	var all []shell.Process
+	for i, p := range r.all() {
+		pid := i + 1
+		if !p.first && i == 0 {
+			all = append(all, shell.Process{PID: 1, Command: "/sbin/docker-init -- " + strings.Join(p.argv, " ")})
+		}
+		if i > 0 || !p.first {
+			pid = i + 6
+		}
+		all = append(all, shell.Process{PID: pid, User: p.user, Command: strings.Join(p.argv, " ")})
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(r.life, cancel)
-	defer stop()
-	return do(ctx, r.sys)
-}
-
-// Shell is an interactive shell in the container; see shell.Interact.
-func (c *Container) Shell(ctx context.Context, stdio shell.Stdio) (exit int, err error) {
-	return c.inside(ctx, func(ctx context.Context, sys *shell.System) (int, error) {
-		if c.image.Tools == image.ToolsNone {
-			return exitNoCommand, fmt.Errorf("shell in container %s: image %s has no shell", c.name, c.image.Ref())
-		}
-		return shell.Interact(ctx, sys, stdio)
-	})
+	return all
 }

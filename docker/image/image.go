@@ -89,7 +89,9 @@ type Healthcheck struct {
 	Interval    time.Duration
 	Timeout     time.Duration
 	StartPeriod time.Duration
-	Retries     int
+	// StartInterval is the interval while the start period lasts.
+	StartInterval time.Duration
+	Retries       int
 }
 
 // Image is one built-in image. Each Lookup or All returns fresh values that

@@ -30,6 +30,8 @@ type console struct {
 	mu   sync.Mutex // held while one reads
 	rest []byte     // guarded by mu
 
+	outer func(f func()) (restore func()) // hears of interrupts; nil: they are bytes of the input
+
 	interruptMu sync.Mutex
 	interrupt   func() // guarded by interruptMu; nil, or called for each interruptByte, which is not passed on
 }
@@ -91,6 +93,9 @@ func upToEnd(b []byte) []byte {
 // onInterrupt makes f what an interruptByte calls, and restore brings back what it was: of shells in shells it is the
 // innermost that hears of it.
 func (c *console) onInterrupt(f func()) (restore func()) {
+	if c.outer != nil {
+		return c.outer(f)
+	}
 	c.interruptMu.Lock()
 	defer c.interruptMu.Unlock()
 	before := c.interrupt
@@ -108,7 +113,7 @@ func (c *console) strip(b []byte) (kept []byte, typed bool) {
 	interrupt := c.interrupt
 	c.interruptMu.Unlock()
 	if interrupt == nil {
-		return b, false
+		return b, c.outer != nil
 	}
 	kept = b[:0]
 	for _, x := range b {

@@ -28,7 +28,7 @@ func (h handlers) exec(ctx context.Context, args []string) error {
 		return hc.Builtin(ctx, []string{"exit", strconv.Itoa(128 + killed)})
 	}
 	defer h.c.jobs.leave(p)
-	c := &Call{Args: args, Sys: h.c.Sys, Out: hc.Stdout, Err: hc.Stderr, Env: exported(hc.Env), Dir: hc.Dir, TTY: h.c.TTY, jobs: h.c.jobs, job: job}
+	c := &Call{Args: args, Sys: h.c.Sys, Out: hc.Stdout, Err: hc.Stderr, Env: exported(hc.Env), Dir: hc.Dir, TTY: h.c.TTY, jobs: h.c.jobs, job: job, size: h.c.size}
 	in := hc.Stdin
 	switch {
 	case in != nil:

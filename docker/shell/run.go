@@ -31,8 +31,9 @@ func Run(ctx context.Context, sys *System, script string, io Stdio) (int, error)
 		return 1, err
 	}
 	defer s.close()
-	code := s.call(nil).script(s.ctx, script, nil)
-	return s.result(ctx, code)
+	run, done := s.interruptible()
+	defer done()
+	return s.result(ctx, s.call(nil).script(run, script, nil))
 }
 
 // RunArgs runs one command without a shell, as docker exec does, and returns its exit status. The error is a
@@ -49,7 +50,27 @@ func RunArgs(ctx context.Context, sys *System, argv []string, io Stdio) (int, er
 	if _, _, ok := sys.tool(argv[0]); !ok && !programs[argv[0]] {
 		return statusNotFound, &NotFoundError{argv[0]}
 	}
-	return s.result(ctx, invoke(s.ctx, s.call(argv)))
+	run, done := s.interruptible()
+	defer done()
+	return s.result(ctx, invoke(run, s.call(argv)))
+}
+
+// LookPath returns where the program of that name, or at that path, lies, if the system has it.
+func (s *System) LookPath(name string) (path string, ok bool) {
+	if _, path, ok := s.tool(name); ok {
+		return path, true
+	}
+	return "/bin/" + name, programs[name]
+}
+
+// interruptible returns a context that an interrupt ends: what runs in it ends gently, with a status of its own.
+func (s *session) interruptible() (run context.Context, done func()) {
+	run, cancel := context.WithCancel(s.ctx)
+	if s.io.OnInterrupt == nil {
+		return run, cancel
+	}
+	restore := s.io.OnInterrupt(cancel)
+	return run, func() { restore(); cancel() }
 }
 
 // session is one Run: its standard files and what it started.
@@ -70,6 +91,9 @@ func newSession(ctx context.Context, sys *System, std Stdio) (*session, error) {
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if std.In != nil {
 		s.in = newConsole(std.In)
+		if std.TTY {
+			s.in.outer = std.OnInterrupt
+		}
 	}
 	s.io.Out, s.io.Err = serialize(std.Out, std.Err)
 	s.jobs.init(sys)
@@ -102,7 +126,7 @@ func ended(ctx context.Context) bool {
 
 // call returns a Call with the session's standard files.
 func (s *session) call(argv []string) *Call {
-	c := &Call{Args: argv, Sys: s.sys, Out: s.io.Out, Err: s.io.Err, Env: s.sys.environ(), Dir: "/", TTY: s.io.TTY, jobs: &s.jobs}
+	c := &Call{Args: argv, Sys: s.sys, Out: s.io.Out, Err: s.io.Err, Env: append(s.sys.environ(), s.io.Env...), Dir: cmp.Or(s.io.Dir, "/"), TTY: s.io.TTY, jobs: &s.jobs, size: s.io.Size}
 	c.In = emptyReader{}
 	if s.in != nil {
 		c.In = s.in

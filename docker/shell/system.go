@@ -192,6 +192,12 @@ type Stdio struct {
 	In       io.Reader
 	Out, Err io.Writer
 	TTY      bool // In is a terminal: sh without arguments prompts, 0x03 interrupts, 0x04 is an end of the input
+	// OnInterrupt makes f what an interrupt from elsewhere calls, as of a terminal's driver, until restore is called:
+	// then it is what it was before. nil: interrupts come as 0x03 from In, if at all.
+	OnInterrupt func(f func()) (restore func())
+	Size        func() (rows, cols uint16) // of the terminal; nil: not known
+	Env         []string                   // further environment, K=V
+	Dir         string                     // the working directory; empty: /
 }
 
 // Tool is a command: it runs until it is done or ctx ends, returns its exit status, and leaves nothing running.
@@ -209,8 +215,9 @@ type Call struct {
 	TTY  bool
 
 	jobs    *jobs
-	job     string // of the shell that runs the command
-	script0 string // what $0 is; "": sh
+	job     string                     // of the shell that runs the command
+	script0 string                     // what $0 is; "": sh
+	size    func() (rows, cols uint16) // of the terminal; nil: not known
 }
 
 // Printf writes to the standard output.
