@@ -32,6 +32,7 @@ type machine struct {
 	ns     *netns.Namespace
 	host   *topology.Host // nil: it is none
 	router *topology.Router
+	kernel *kernelHost // nil: it is a simulated one
 	names  *hostNames
 	addr   netip.Prefix // the first it has
 
@@ -69,7 +70,10 @@ func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
 			p.awayHosts[f.Hosts[i].Name] = true
 			continue
 		}
-		p.add(f.Hosts[i].Name, seed, false, &machine{host: &f.Hosts[i]})
+		m := p.add(f.Hosts[i].Name, seed, false, &machine{host: &f.Hosts[i]})
+		if m.host.Kernel {
+			m.kernel = &kernelHost{host: m.host}
+		}
 	}
 	for i := range f.Routers {
 		if f.Routers[i].Remote.IsValid() {
@@ -132,10 +136,15 @@ func (p *physical) connect(spec *topology.Spec, e, peer topology.End, end *fabri
 	if m == nil {
 		return fmt.Errorf("cable of %q: there is no such node", e.Node)
 	}
-	_, err := m.ns.AddInterface(netns.InterfaceConfig{Name: fmt.Sprintf("eth%d", e.Port), MTU: mtu, Port: end, Addr: e.Addr})
-	if err == nil && e.Addr.IsValid() && (!m.addr.IsValid() || e.Port == 0) {
+	if e.Addr.IsValid() && (!m.addr.IsValid() || e.Port == 0) {
 		m.addr = e.Addr
 	}
+	name := fmt.Sprintf("eth%d", e.Port)
+	if m.kernel != nil {
+		m.kernel.ports = append(m.kernel.ports, kernelPort{name: name, addr: e.Addr, mtu: mtu, end: end})
+		return nil
+	}
+	_, err := m.ns.AddInterface(netns.InterfaceConfig{Name: name, MTU: mtu, Port: end, Addr: e.Addr})
 	return err
 }
 
@@ -165,6 +174,8 @@ func (p *physical) route(internet map[netip.Prefix]netip.Addr) error {
 		var routes []topology.Route
 		var gateway netip.Addr
 		switch {
+		case m.kernel != nil:
+			continue // once it is there
 		case m.host != nil:
 			routes, gateway = m.host.Routes, m.host.Gateway
 		case m.router != nil:

@@ -37,6 +37,7 @@ const (
 	opExec    = "exec"
 	opCapture = "capture"
 	opLink    = "link"
+	opTAP     = "tap"
 	opDown    = "down"
 )
 
@@ -47,6 +48,7 @@ type request struct {
 	Exec    *ExecRequest    `json:",omitempty"`
 	Capture *CaptureRequest `json:",omitempty"`
 	Link    *LinkRequest    `json:",omitempty"`
+	TAP     *TAPRequest     `json:",omitempty"`
 }
 
 // answer is how it went.
@@ -88,6 +90,7 @@ type NodeInfo struct {
 	ID        string          `json:"id,omitempty"`
 	Image     string          `json:"image,omitempty"`
 	Docker    string          `json:"docker,omitempty"` // the socket of a host's Docker API
+	Netns     string          `json:"netns,omitempty"`  // the network namespace of a host of the kernel, for nsenter --net
 	Ifaces    []InterfaceInfo `json:"interfaces"`
 }
 

@@ -193,6 +193,7 @@ func (l *Lab) fitTrains() {
 	l.trains.Lock()
 	defer l.trains.Unlock()
 	hurt := l.phys.hurt()
+	l.fitTAPs(hurt)
 	for _, m := range l.phys.order {
 		on := !hurt[m.name]
 		if m.host != nil && m.host.GSO != topology.GSOAuto {

@@ -22,6 +22,7 @@ type Config struct {
 	// StepLimit is how long one try of a step may take that has no "within". 0: a minute.
 	StepLimit time.Duration
 	Proxies   []ProxyConfig // proxies into the lab, on real sockets; nil: none
+	PlainTAP  bool          // TAP devices carry one wire frame at a time, even where the kernel takes trains
 }
 
 const defaultStepLimit = time.Minute
@@ -52,7 +53,8 @@ type Lab struct {
 	doors   []*door                   // guarded by mu; real sockets into the lab
 	// underlay leads to the other parts of the lab; guarded by mu; nil: there are none
 	underlay *underlay
-	err      error // guarded by mu; what Run returned
+	err      error  // guarded by mu; what Run returned
+	taps     []*tap // guarded by mu; devices of the kernel
 }
 
 // New checks that the topology can be run and builds its fabric. It starts nothing and opens nothing. What a lab cannot
@@ -167,10 +169,19 @@ func (l *Lab) begin(ctx context.Context) (*group, error) {
 // up starts everything in its order.
 func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	g := l.running()
+	if err := l.checkNeeds(); err != nil {
+		return err
+	}
 	if err := l.openDoors(); err != nil {
 		return err
 	}
 	if err := l.openUnderlay(); err != nil {
+		return err
+	}
+	if err := l.startKernelHosts(); err != nil {
+		return err
+	}
+	if err := l.openTAPs(); err != nil {
 		return err
 	}
 	for _, c := range l.phys.cables {

@@ -84,6 +84,11 @@ func takenAddrs(spec *topology.Spec) map[netip.Addr]bool {
 			taken[d] = true
 		}
 	}
+	for _, s := range spec.Fabric.Switches {
+		for _, t := range s.TAPs {
+			taken[t.Address.Addr()] = true
+		}
+	}
 	for _, r := range spec.Fabric.Routers {
 		note(r.Links, r.Routes)
 	}

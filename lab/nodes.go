@@ -25,6 +25,7 @@ type NodeKind string
 // The kinds of nodes.
 const (
 	KindHost       NodeKind = "host"
+	KindKernelHost NodeKind = "kernel host" // a network namespace of the machine's kernel
 	KindRouter     NodeKind = "router"
 	KindNameServer NodeKind = "name server"
 	KindContainer  NodeKind = "container"
@@ -80,6 +81,8 @@ func (l *Lab) Nodes() []*Node {
 func (l *Lab) machineNode(m *machine) *Node {
 	n := &Node{lab: l, name: m.name, kind: KindNameServer, host: m.name, ns: m.ns, machine: m}
 	switch {
+	case m.kernel != nil:
+		n.kind = KindKernelHost
 	case m.host != nil:
 		n.kind = KindHost
 	case m.router != nil:
@@ -350,6 +353,9 @@ func (n *Node) Exec(ctx context.Context, argv []string, stdio shell.Stdio) (exit
 	}
 	ctx, cancel := n.lab.within(ctx)
 	defer cancel()
+	if k := n.kernel(); k != nil {
+		return k.run(ctx, argv, stdio)
+	}
 	return shell.RunArgs(ctx, n.System(), argv, stdio)
 }
 
@@ -360,6 +366,9 @@ func (n *Node) Run(ctx context.Context, line string, stdio shell.Stdio) (exit in
 	}
 	ctx, cancel := n.lab.within(ctx)
 	defer cancel()
+	if k := n.kernel(); k != nil {
+		return k.run(ctx, []string{"/bin/sh", "-c", line}, stdio)
+	}
 	return shell.Run(ctx, n.System(), line, stdio)
 }
 
@@ -367,6 +376,9 @@ func (n *Node) Run(ctx context.Context, line string, stdio shell.Stdio) (exit in
 func (n *Node) Shell(ctx context.Context, stdio shell.Stdio) (exit int, err error) {
 	if n.container != nil {
 		return n.container.Shell(ctx, stdio)
+	}
+	if k := n.kernel(); k != nil {
+		return 1, k.shell()
 	}
 	ctx, cancel := n.lab.within(ctx)
 	defer cancel()

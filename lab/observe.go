@@ -83,6 +83,9 @@ func (l *Lab) drops() drops {
 			}
 		}
 	}
+	for _, t := range l.allTAPs() {
+		add(t.place(l), t.dev.Read())
+	}
 	for name, sw := range l.phys.switches {
 		for _, p := range sw.Ports() {
 			add(name+":"+p.Name, p.Stats)

@@ -105,6 +105,9 @@ func (l *Lab) place(place string) (*Node, []*netns.Interface, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if node.kernel() != nil {
+		return nil, nil, fmt.Errorf("node %s is a host of the kernel: capture at the other end of its cable, or run tcpdump there", name)
+	}
 	all := node.ns.Interfaces()
 	if one {
 		i, ok := node.ns.Interface(iface)

@@ -103,6 +103,10 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 		if req.Link != nil {
 			return l.serveLink(*req.Link)
 		}
+	case opTAP:
+		if req.TAP != nil {
+			return l.serveTAP(ctx, f, *req.TAP)
+		}
 	case opCapture:
 		if req.Capture != nil {
 			return l.serveCapture(ctx, f, *req.Capture)
@@ -127,6 +131,10 @@ func (n *Node) Info() NodeInfo {
 	}
 	if n.kind == KindHost {
 		info.Docker = n.lab.dockerPath(n.name)
+	}
+	if k := n.kernel(); k != nil {
+		info.Netns, info.Ifaces = k.namespace().Path(), k.info()
+		return info
 	}
 	for _, i := range n.ns.Interfaces() {
 		ii := InterfaceInfo{Name: i.Name(), MTU: i.MTU(), Up: i.Up()}

@@ -42,6 +42,11 @@ type (
 		Stderr  string  `json:"stderr"`
 		Reason  string  `json:"reason,omitempty"`
 	}
+	skipEvent struct {
+		Event  string `json:"event"`
+		Lab    string `json:"lab"`
+		Reason string `json:"reason"`
+	}
 	dropEvent struct {
 		Event  string `json:"event"`
 		Place  string `json:"place"`
@@ -73,6 +78,10 @@ func (e *eventLog) up(l *lab.Lab, took time.Duration) {
 		event.Nodes = append(event.Nodes, n.Name())
 	}
 	e.write(event)
+}
+
+func (e *eventLog) skipped(why error) {
+	e.write(skipEvent{Event: "skip", Lab: e.spec.Name, Reason: why.Error()})
 }
 
 // StepStarted says nothing; the step's event comes when it is done.

@@ -23,6 +23,7 @@ type runOptions struct {
 	expose  []string
 	proxies []string
 	at      string
+	skip    bool // what cannot be run here is no failure
 }
 
 func runCommand() *cobra.Command {
@@ -47,6 +48,7 @@ With --json standard output has one JSON object per line, told apart by "event":
    "listening": [{"kind": "expose"|"proxy"|"vxlan", "listen": "ADDRESS:PORT", "node", "port", "remote", "vni"}]}
   {"event": "step", "step", "of", "name", "at": "FILE:LINE:COL", "on", "run", "passed", "tries", "seconds", "exit",
    "stdout", "stderr", "reason"}
+  {"event": "skip", "lab", "reason"}                      with --skip-unable, instead of all others
   {"event": "drop", "place", "reason", "frames"}          with -v, at the end
   {"event": "end", "lab", "ok", "passed", "failed", "seconds"}`,
 		Example: `  netsim run pets-overlay
@@ -112,6 +114,7 @@ func addRunFlags(cmd *cobra.Command, o *runOptions, seed *uint64) {
 	f.Uint64Var(seed, "seed", 0, "start of every pseudo-random choice, instead of the topology's")
 	addOutsideFlags(cmd, o)
 	f.StringVar(&o.at, "at", "", "run the part of the lab whose nodes have that remote address: ADDRESS:PORT")
+	f.BoolVar(&o.skip, "skip-unable", false, "succeed, and say why, where this user or machine cannot run the lab: it needs root, say")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what happens, show all output, and at the end the packets dropped")
 }
 
@@ -139,6 +142,7 @@ type reporter interface {
 	lab.Observer
 	up(l *lab.Lab, took time.Duration)
 	kept(l *lab.Lab)
+	skipped(why error)
 	dropped(all []lab.DropCount)
 	end(sum lab.Summary, played bool, took time.Duration)
 }
@@ -175,6 +179,10 @@ func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 func play(ctx context.Context, spec *topology.Spec, cfg lab.Config, rep reporter, o runOptions) error {
 	start := time.Now()
 	l, err := lab.Start(ctx, spec, cfg)
+	if o.skip && errors.Is(err, lab.ErrUnable) {
+		rep.skipped(err)
+		return nil
+	}
 	if err != nil {
 		return whyEnded(ctx, err)
 	}

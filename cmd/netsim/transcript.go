@@ -192,6 +192,8 @@ func (t *transcript) lines(lines [][]byte) {
 	}
 }
 
+func (t *transcript) skipped(why error) { t.out.printf("- %s was skipped: %v\n", t.spec.Name, why) }
+
 func (t *transcript) kept(l *lab.Lab) {
 	host := "HOST"
 	for _, h := range t.spec.Fabric.Hosts {

@@ -20,6 +20,13 @@ type Settings struct {
 	TxQueue int // frames that wait to be sent
 }
 
+// Route is an IPv4 route by gateways that are on link.
+type Route struct {
+	To     netip.Prefix
+	Via    []netip.Addr // at least one; the flows are shared among several
+	Metric int
+}
+
 // Command is a program to run in a namespace, as exec.Cmd has it.
 type Command struct {
 	Args           []string // the program, found in PATH, and its arguments

@@ -83,7 +83,16 @@ func OpenNamespace(name string) (*Namespace, error) {
 }
 
 // Path returns the path of a file that is the namespace, for nsenter --net=PATH, as long as this process has it open.
-func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.f.Fd()) }
+func (n *Namespace) Path() (path string) {
+	if n == nil {
+		return "/proc/self/ns/net"
+	}
+	_ = n.control(func(fd int) error { // it fails once the namespace is closed
+		path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
+		return nil
+	})
+	return path
+}
 
 // onThread calls f on a thread of its own, which ends with it: whatever f does to the thread stays its own.
 func onThread(f func() error) error {
@@ -101,16 +110,31 @@ func (n *Namespace) Do(f func() error) error {
 		return f()
 	}
 	return onThread(func() error {
-		switch err := unix.Setns(int(n.f.Fd()), unix.CLONE_NEWNET); {
+		err := n.control(func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
+		switch {
+		case err == nil:
 		case errors.Is(err, unix.EPERM):
 			return errRights
 		case errors.Is(err, unix.EINVAL):
 			return fmt.Errorf("enter %s: it is no network namespace", n.f.Name())
-		case err != nil:
+		default:
 			return fmt.Errorf("enter network namespace %s: %w", n.f.Name(), err)
 		}
 		return f()
 	})
+}
+
+// control calls f with the namespace's file, which stays open meanwhile.
+func (n *Namespace) control(f func(fd int) error) error {
+	raw, err := n.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // lastWords is how long a command has from the end of its context to its own, and its output from its end.
@@ -173,7 +197,7 @@ func (n *Namespace) Close() error {
 // kill ends the processes in the namespace and returns how many there were.
 func (n *Namespace) kill() int {
 	var own, is unix.Stat_t
-	if unix.Fstat(int(n.f.Fd()), &own) != nil {
+	if n.control(func(fd int) error { return unix.Fstat(fd, &own) }) != nil {
 		return 0
 	}
 	all, _ := filepath.Glob("/proc/[0-9]*/ns/net") // the pattern is right

@@ -82,18 +82,37 @@ func has(i *net.Interface, p netip.Prefix) bool {
 }
 
 // AddRoute adds a route in the network namespace of the calling thread, as ip route add TO via VIA does.
-func AddRoute(to netip.Prefix, via netip.Addr) error {
+func AddRoute(r Route) error {
 	m := newMessage(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	m.put(unix.AF_INET, byte(to.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_BOOT, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST)
+	m.put(unix.AF_INET, byte(r.To.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_BOOT, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST)
 	m.put32(0)
-	if to.Bits() > 0 {
-		m.attr(unix.RTA_DST, to.Addr().AsSlice())
+	if r.To.Bits() > 0 {
+		m.attr(unix.RTA_DST, r.To.Addr().AsSlice())
 	}
-	m.attr(unix.RTA_GATEWAY, via.AsSlice())
+	if r.Metric > 0 {
+		m.attr(unix.RTA_PRIORITY, binary.NativeEndian.AppendUint32(nil, uint32(r.Metric)))
+	}
+	if len(r.Via) == 1 {
+		m.attr(unix.RTA_GATEWAY, r.Via[0].AsSlice())
+	} else {
+		m.attr(unix.RTA_MULTIPATH, nextHops(r.Via))
+	}
 	if err := m.send(); err != nil {
-		return fmt.Errorf("add route to %s by %s: %w", to, via, explain(err))
+		return fmt.Errorf("add route to %s by %v: %w", r.To, r.Via, explain(err))
 	}
 	return nil
+}
+
+// nextHops returns a struct rtnexthop and its gateway for each of several next hops.
+func nextHops(all []netip.Addr) []byte {
+	m := &message{}
+	for _, via := range all {
+		m.b = binary.NativeEndian.AppendUint16(m.b, unix.SizeofRtNexthop+unix.SizeofRtAttr+4)
+		m.put(0, 0)
+		m.put32(0) // the kernel finds the device
+		m.attr(unix.RTA_GATEWAY, via.AsSlice())
+	}
+	return m.b
 }
 
 // explain says what would help.

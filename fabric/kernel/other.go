@@ -5,7 +5,6 @@ package kernel
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"runtime"
 )
 
@@ -20,7 +19,7 @@ func Check() error { return unable() }
 func Configure(string, Settings) error { return unable() }
 
 // AddRoute returns an error.
-func AddRoute(netip.Prefix, netip.Addr) error { return unable() }
+func AddRoute(Route) error { return unable() }
 
 // Namespace is a network namespace, of which there are none.
 type Namespace struct{}

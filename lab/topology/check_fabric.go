@@ -32,6 +32,7 @@ func (c *checker) checkFabric() {
 		c.checkCosts(s, trunks)
 	}
 	c.checkSegments()
+	c.checkTAPs()
 }
 
 // links returns the interfaces of a router or host.
@@ -238,6 +239,11 @@ func (c *checker) checkSegments() {
 	}
 	for _, h := range c.spec.Fabric.Hosts {
 		check(h.Name, h.Links)
+	}
+	for _, s := range c.spec.Fabric.Switches {
+		for _, t := range s.TAPs {
+			check("the tap of "+s.Name, []Attachment{{Pos: t.Pos, To: s.Name, Addr: t.Address, addrPos: t.addressPos}})
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ func (c *checker) checkSteps() {
 				c.settleNode(seen.At)
 			}
 		}
+		c.checkKernelStep(s)
 	}
 }
 

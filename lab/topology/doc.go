@@ -21,9 +21,13 @@
 //     of the cable (2000 without one); every port in VLAN 1
 //   - links: no delay, no loss, no rate limit, MTU 1500; queue 1000 frames where
 //     there is a rate; jitter keeps the order unless overtake is true
-//   - hosts: gso auto
 //   - fabric: listen 127.0.0.1:4789 if a node has a remote address; without a port that has
 //     port 4789, too; vni of a link follows from the names of its ends
+//   - hosts: gso auto; kernel false. A host with kernel: true is a network namespace of the machine's kernel, which the lab
+//     makes: its links are TAP devices eth0 and so on, and steps run there with the machine's /bin/sh and commands
+//   - tap, of a switch or host, one or a list: name the kernel's next (tap0), netns that in which netsim runs, address (of
+//     the kernel's end) none; host_address, a host's own end, has to be given
+//   - needs: nothing; root, or the name of a command that the machine must have
 //   - routes: metric 0; via is one gateway, or a list of them that share the flows
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
 //     retry 250ms when within is given

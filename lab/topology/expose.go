@@ -120,6 +120,9 @@ func (c *checker) checkExpose(e *Expose, before []Expose) {
 	default:
 		c.settleNode(&e.Node)
 	}
+	if c.kernelHost(&e.Node) {
+		c.failAt(e.Node.Pos, "%q is a host of the kernel, whose ports cannot be exposed; name a simulated node", e.Node.Host)
+	}
 	for _, o := range before {
 		if e.Listen.Port() != 0 && e.Listen == o.Listen {
 			c.failAt(e.Pos, "%s is exposed already, to %s at %s", e.Listen, o.Target(), o.Pos)

@@ -155,6 +155,7 @@ func (r *reader) spec(n *yaml.Node) *Spec {
 		"services":    func(n *yaml.Node) { s.Services = r.services(n) },
 		"containers":  func(n *yaml.Node) { s.Containers = r.containers(n) },
 		"expose":      func(n *yaml.Node) { s.Expose = r.exposes(n) },
+		"needs":       r.needs(&s.Needs),
 		"steps":       func(n *yaml.Node) { s.Steps = r.steps(n) },
 	}, "netsim: 1", "fabric")
 	return s

@@ -31,6 +31,7 @@ func (r *reader) switches(n *yaml.Node) []Switch {
 			"remote": r.endpoint(&s.Remote, "remote"),
 			"stp":    func(n *yaml.Node) { s.STP = r.stp(n) },
 			"vlans":  func(n *yaml.Node) { s.VLANs = r.vlans(n) },
+			"tap":    r.taps(&s.TAPs, false),
 		})
 		all = append(all, s)
 	}
@@ -95,6 +96,8 @@ func (r *reader) hosts(n *yaml.Node) []Host {
 			"dns":         r.addrs(&h.DNS, "dns"),
 			"extra_hosts": r.hostNames(&h.ExtraHosts, "extra_hosts"),
 			"gso":         choice(r, &h.GSO, "gso", GSOAuto, GSOOn, GSOOff),
+			"kernel":      r.boolean(&h.Kernel, "kernel"),
+			"tap":         r.taps(&h.TAPs, true),
 		}, "links")
 		all = append(all, h)
 	}

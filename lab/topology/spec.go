@@ -28,6 +28,7 @@ type Spec struct {
 	Services    []Service
 	Containers  []Container
 	Expose      []Expose // ports of nodes at addresses of the machine that runs the lab
+	Needs       []Need   // what the machine must have
 	Steps       []Step
 }
 
@@ -70,6 +71,7 @@ type Switch struct {
 	Remote netip.AddrPort // the process that runs it; zero: this one
 	STP    *STP           // nil: the spanning tree protocol is not spoken
 	VLANs  []PortVLAN     // ports that are not plain members of VLAN 1
+	TAPs   []TAP          // devices of the kernel that are plugged in
 }
 
 // STP says how a switch speaks the spanning tree protocol.
@@ -136,6 +138,8 @@ type Host struct {
 	DNS        []netip.Addr // name servers; empty: the lab's own, which knows all hosts and the internet's names
 	ExtraHosts []HostName   // further lines of /etc/hosts
 	GSO        GSO          // GSOAuto unless given
+	Kernel     bool         // a network namespace of the machine's kernel, which the lab makes
+	TAPs       []TAP        // devices of the kernel that are plugged in
 
 	gatewayPos Pos
 }
