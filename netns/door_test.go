@@ -191,3 +191,33 @@ func waits(ns *Namespace, port uint16) bool {
 	}
 	return false
 }
+
+// Whoever rewrites a packet mends its checksum and does not compute it anew: what was wrong stays so, and whom the packet
+// is for drops it.
+func TestWrongChecksumStaysWrong(t *testing.T) {
+	h := newWholeHost(t)
+	c := h.crossings()["published: DNAT, route, bridge"]
+	c.p.Size, c.p.MSS, c.p.Partial = 100, 0, false
+	for name, f := range map[string]*fabric.Frame{"tcp": c.p.TCP(), "udp": c.p.UDP()} {
+		b := f.AppendTo(nil)
+		f.Free()
+		b[len(b)-1] ^= 1
+		c.in.Arrive([]*fabric.Frame{fabric.FromBytes(b)})
+		f = c.out.One()
+		if f == nil || f.Dst().String() != "10.0.0.2:80" {
+			t.Fatalf("%s: %v came out; want it at 10.0.0.2:80", name, f)
+		}
+		if fabrictest.CheckFrame(f) == nil {
+			t.Errorf("%s: a wrong checksum became right", name)
+		}
+		target := New(Config{Name: "target"})
+		eth0 := must(target.AddInterface(InterfaceConfig{Name: "eth0", MAC: f.Eth().Dst(), Port: &sink{}, Addr: prefix("10.0.0.2/24")}))
+		(*eth0.port.(*sink).r.Load()).Receive([]*fabric.Frame{f})
+		if eth0.Dropped(fabric.DropChecksum) != 1 {
+			t.Errorf("%s: dropped %v; want a bad checksum", name, eth0.Read().Drops)
+		}
+		if err := target.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
