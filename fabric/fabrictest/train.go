@@ -104,7 +104,7 @@ type Path struct {
 }
 
 // trainRounds is how many random trains TestTrains sends.
-const trainRounds = 400
+const trainRounds = 250
 
 // TestTrains sends random trains through what newPath makes, and the same wire frames one by one through another such:
 // both must give the same wire frames, byte for byte and with right checksums, and count the same. newPath must make the
