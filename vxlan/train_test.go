@@ -7,6 +7,7 @@ import (
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/fabrictest"
+	"github.com/netsim-lab/netsim/fabric/wire"
 	"github.com/netsim-lab/netsim/vxlan"
 	"github.com/netsim-lab/netsim/vxlan/vxlantest"
 )
@@ -49,4 +50,23 @@ func TestTrainEqualsItsFrames(t *testing.T) {
 		}
 		return path
 	})
+}
+
+// What a device takes apart leaves after what was sent before it.
+func TestTakenApartKeepsOrder(t *testing.T) {
+	h := newHosts(t, docker, docker)
+	p := fabrictest.Packet{DstMAC: vxlantest.DstMAC, SrcMAC: vxlantest.SrcMAC, Size: 100, ID: 1}
+	first := p.TCP()
+	p.Size, p.MSS, p.ID = 1500+100, 1500, 2 // the second wire frame fits
+	large := p.TCP()
+	p.Size, p.MSS, p.ID = 100, 0, 9
+	h[0].dev.Update(toDst)
+	h[0].dev.Send([]*fabric.Frame{first, large, p.TCP()})
+	var ids []uint16
+	for _, b := range h[1].got {
+		ids = append(ids, wire.IPv4(b[wire.EthernetLen:]).ID())
+	}
+	if len(ids) != 3 || ids[0] != 1 || ids[1] != 3 || ids[2] != 9 {
+		t.Errorf("frames %v arrived; want 1, 3, 9", ids)
+	}
 }
