@@ -49,7 +49,13 @@ var homes = []struct {
 	{"gopkg.in/yaml.v3", []string{"lab/topology"}},
 	{"mvdan.cc/sh", []string{"docker/shell"}},
 	{"github.com/alicebob/miniredis", []string{"docker/image"}},
-	{"github.com/docker/docker", []string{"docker/api"}},
+	{"github.com/docker/docker", []string{"docker/api", "cmd/netsim/dockercli"}},
+	{"github.com/docker/cli", []string{"cmd/netsim/dockercli"}},
+	{"github.com/containerd/errdefs", []string{"cmd/netsim/dockercli"}},
+	{"github.com/opencontainers/image-spec", []string{"cmd/netsim/dockercli"}},
+	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli"}},
+	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
+	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
 }
@@ -139,6 +145,23 @@ func TestOutsideModulesHaveHomes(t *testing.T) {
 			if !atHome(from, i) {
 				t.Errorf("%s imports %s, whose home is elsewhere", from, i)
 			}
+		}
+	}
+}
+
+// Docker's command line is the top floor's alone: a program made of the parts below builds none of it.
+func TestPartsBuildWithoutDockersCommandLine(t *testing.T) {
+	args := []string{"list", "-deps"}
+	for _, p := range []string{"fabric", "l2switch", "vxlan", "nat", "lb", "dns", "netns", "lab"} {
+		args = append(args, module+"/"+p)
+	}
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		if strings.HasPrefix(dep, "github.com/docker/cli") || strings.HasPrefix(dep, module+"/cmd") {
+			t.Errorf("the parts build %s", strings.TrimSpace(dep))
 		}
 	}
 }

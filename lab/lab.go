@@ -23,6 +23,7 @@ type Config struct {
 	StepLimit time.Duration
 	Proxies   []ProxyConfig // proxies into the lab, on real sockets; nil: none
 	PlainTAP  bool          // TAP devices carry one wire frame at a time, even where the kernel takes trains
+	HostTools HostTools     // commands of every host with an engine, as docker; nil: none
 }
 
 const defaultStepLimit = time.Minute

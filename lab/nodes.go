@@ -298,6 +298,7 @@ func (m *machine) system(l *Lab) *shell.System {
 			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file,
 			Sandboxes: func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
 			Processes: func() []shell.Process { return l.processes(m.name) },
+			Extra:     l.hostTools(m),
 		}
 	})
 	return m.sys

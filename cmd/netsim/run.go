@@ -172,7 +172,7 @@ func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log, Proxies: proxies}, rep, o)
+	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log, Proxies: proxies, HostTools: hostTools}, rep, o)
 }
 
 // play brings a lab up, plays its steps and takes it down.

@@ -29,6 +29,7 @@ func (h handlers) exec(ctx context.Context, args []string) error {
 	}
 	defer h.c.jobs.leave(p)
 	c := &Call{Args: args, Sys: h.c.Sys, Out: hc.Stdout, Err: hc.Stderr, Env: exported(hc.Env), Dir: hc.Dir, TTY: h.c.TTY, jobs: h.c.jobs, job: job, size: h.c.size}
+	c.Terminal, c.outTTY = h.c.Terminal, h.c.outTTY && hc.Stdout == h.c.Out
 	in := hc.Stdin
 	switch {
 	case in != nil:

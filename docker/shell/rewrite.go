@@ -86,6 +86,7 @@ func prepare(file *syntax.File) {
 				n.Stmts = append([]*syntax.Stmt{enterSubshell()}, n.Stmts...)
 			}
 		case *syntax.Stmt:
+			declare(n)
 			if n.Background && !marked[n] {
 				marked[markJob(n)] = true
 			}

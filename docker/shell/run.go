@@ -127,6 +127,7 @@ func ended(ctx context.Context) bool {
 // call returns a Call with the session's standard files.
 func (s *session) call(argv []string) *Call {
 	c := &Call{Args: argv, Sys: s.sys, Out: s.io.Out, Err: s.io.Err, Env: append(s.sys.environ(), s.io.Env...), Dir: cmp.Or(s.io.Dir, "/"), TTY: s.io.TTY, jobs: &s.jobs, size: s.io.Size}
+	c.Terminal, c.outTTY = s.io.Terminal, s.io.Terminal != nil
 	c.In = emptyReader{}
 	if s.in != nil {
 		c.In = s.in

@@ -76,6 +76,8 @@ func TestShell(t *testing.T) {
 		{"trap 'echo bye' EXIT; echo hi", "hi\nbye", 0},
 		{"env | sort", "HOME=/root\nHOSTNAME=idle\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0},
 		{"X=1 env Y=2 sh -c 'echo $X$Y'", "12", 0},
+		{"export A=1 B=\"x  y\" E=; C=3; export C D=$(echo d); sh -c 'echo \"$A $B $C $D ${E-unset}\"'; A=2; sh -c 'echo $A'", "1 x  y 3 d \n2", 0},
+		{"n=V=9; export $n; sh -c 'echo $V'; f() { local x=2 y; echo $x; }; x=1; f; echo $x", "9\n2\n1", 0},
 		{"type ip echo nope; command -v ping", "ip is /sbin/ip\necho is a shell builtin\nnope: not found\n/bin/ping", 0},
 		{"which ping curl nope", "/bin/ping\n/usr/bin/curl", 1},
 		{"sh -c 'echo $0 $#' x a b; echo 'echo in' | sh", "x 2\nin", 0},

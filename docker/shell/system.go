@@ -196,6 +196,7 @@ type Stdio struct {
 	// then it is what it was before. nil: interrupts come as 0x03 from In, if at all.
 	OnInterrupt func(f func()) (restore func())
 	Size        func() (rows, cols uint16) // of the terminal; nil: not known
+	Terminal    Terminal                   // what more the terminal can do; nil: there is none, or it is out of reach
 	Env         []string                   // further environment, K=V
 	Dir         string                     // the working directory; empty: /
 }
@@ -213,7 +214,10 @@ type Call struct {
 	Env  []string // exported variables, K=V
 	Dir  string   // the working directory
 	TTY  bool
+	// Terminal is the session's; nil: there is none. The standard files need not be it: see TTY and OutIsTerminal.
+	Terminal Terminal
 
+	outTTY  bool // Out is Terminal
 	jobs    *jobs
 	job     string                     // of the shell that runs the command
 	script0 string                     // what $0 is; "": sh
