@@ -45,7 +45,7 @@ func (c *Counters) Drop(f *Frame, reason DropReason, place string) {
 		(*tap).Dropped(f, reason, place)
 	}
 	if f.Trace != nil {
-		f.Trace.Add(Event{Kind: EventDrop, Place: place, Reason: reason})
+		f.Trace.dropped(f, place, reason)
 	}
 	f.Free()
 }

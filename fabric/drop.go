@@ -1,6 +1,9 @@
 package fabric
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // DropReason tells why a frame went no further, as Linux's SKB_DROP_REASON_* do. The zero value is no reason at all.
 type DropReason uint8
@@ -91,6 +94,19 @@ func (r DropReason) String() string {
 		return dropNames[r]
 	}
 	return "none"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r DropReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *DropReason) UnmarshalText(b []byte) error {
+	i := slices.Index(dropNames[:], string(b))
+	if i <= 0 {
+		return fmt.Errorf("there is no drop reason %q", b)
+	}
+	*r = DropReason(i)
+	return nil
 }
 
 // DropReasons returns the names of all reasons.

@@ -74,7 +74,7 @@ func (c *Counters) lose(f *Frame, n int, reason DropReason, place string) {
 		lost.Free()
 	}
 	if f.Trace != nil {
-		f.Trace.Add(Event{Kind: EventDrop, Place: place, Reason: reason})
+		f.Trace.dropped(f, place, reason)
 	}
 }
 

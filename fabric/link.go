@@ -157,7 +157,7 @@ func (e *LinkEnd) arrived(batch []*Frame) {
 	for _, f := range batch {
 		f.At = at
 		if f.Trace != nil {
-			f.Trace.Add(Event{Kind: EventLink, Place: e.name, At: at})
+			f.Trace.Add(Event{Kind: EventLink, Place: e.name, Before: e.peer.name, After: e.name, At: at})
 		}
 	}
 	e.Rx(batch)

@@ -69,12 +69,20 @@ func (b *Balancer) Request(f *fabric.Frame, mark uint32, now int64) (netip.AddrP
 	b.mu.Lock()
 	to, v := b.table.Pick(flow, now)
 	b.update()
+	by := ""
+	if f.Trace != nil {
+		by = b.table.describe(flow)
+	}
 	b.mu.Unlock()
 	if v == Handled {
 		f.SetDst(to)
-		b.trace(f, flow.Dst, to, now)
-	} else if v != NotMine && f.Trace != nil {
-		f.Trace.Add(b.event(flow.Dst.String(), v.String(), now))
+	}
+	if v != NotMine && f.Trace != nil {
+		e := b.event(flow.Dst.String(), v.String(), now)
+		if e.By = by; v == Handled {
+			e.After = to.String()
+		}
+		f.Trace.Add(e)
 	}
 	return to, v
 }

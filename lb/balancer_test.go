@@ -38,7 +38,7 @@ func TestRewrite(t *testing.T) {
 			}
 			checksums(t, r)
 			events, _ := f.Trace.Events()
-			want := fabric.Event{Kind: fabric.EventIPVS, Place: "host-a/ingress-sbox", Before: vip.String(), After: to.String(), At: start}
+			want := fabric.Event{Kind: fabric.EventIPVS, Place: "host-a/ingress-sbox", Before: vip.String(), After: to.String(), By: "FWM 256, rr, 1 real server", At: start}
 			if len(events) != 1 || events[0] != want {
 				t.Errorf("trace = %+v, want %+v", events, want)
 			}

@@ -48,6 +48,22 @@ type bin struct {
 	real    endpoint
 }
 
+// describe names the service that a packet is for, its scheduler and how many real servers it has; empty if there is none.
+func (t *Table) describe(f Flow) string {
+	s := t.byMark[f.Mark]
+	if f.Mark == 0 || s == nil {
+		s = t.byAddr[makeTuple(f.Proto, 0, pack(f.Dst))]
+	}
+	if s == nil {
+		return ""
+	}
+	plural := "s"
+	if len(s.dests) == 1 {
+		plural = ""
+	}
+	return fmt.Sprintf("%s, %s, %d real server%s", s.key, s.name, len(s.dests), plural)
+}
+
 // AddService adds a virtual service without destinations. An empty scheduler means DefaultScheduler.
 func (t *Table) AddService(k Key, scheduler string) error {
 	s := &service{key: k}

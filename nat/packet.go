@@ -64,8 +64,9 @@ type Packet struct {
 
 	conn    *conn
 	state   State
-	reply   bool // goes against the direction of conn's first packet
-	related bool // an ICMP error about a packet of conn
+	reply   bool     // goes against the direction of conn's first packet
+	related bool     // an ICMP error about a packet of conn
+	by      *Verdict // the rule that decided on the translation of a marked packet; nil: one that came before it
 }
 
 // State returns what connection tracking found out about the packet.

@@ -63,6 +63,9 @@ func (n *Netfilter) decide(h Hook, m manip, p *Packet, at int64) Verdict {
 		case verdict.Action == Drop:
 			return verdict
 		case verdict.rule != nil && verdict.rule.target.isNAT():
+			if p.Frame.Trace != nil {
+				p.by = &verdict
+			}
 			var ok bool
 			if r, ok = n.rangeOf(verdict.rule, h, p); !ok {
 				return Verdict{Action: Drop, Reason: fabric.DropFilter, chain: verdict.chain, rule: verdict.rule}
@@ -227,6 +230,14 @@ func (n *Netfilter) rewrite(m manip, p *Packet) {
 		e.Kind = fabric.EventSNAT
 	}
 	apply(m, p, to, opposite)
+	switch {
+	case p.by != nil:
+		e.By, p.by = p.by.Where(), nil
+	case p.reply:
+		e.By = "conntrack, reply"
+	default:
+		e.By = "conntrack"
+	}
 	if e.After = endpoint(p.Frame, m); e.After != e.Before {
 		p.Frame.Trace.Add(e)
 	}

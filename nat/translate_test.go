@@ -376,9 +376,11 @@ func TestTraceOfTranslation(t *testing.T) {
 	forward(n, f, "eth0", "docker0", sec(0))
 	got, _ := f.Trace.Events()
 	want := []fabric.Event{
-		{Kind: fabric.EventDNAT, Place: "host-a", Before: "192.168.56.11:8080", After: "172.17.0.2:80"},
+		{Kind: fabric.EventDNAT, Place: "host-a", Before: "192.168.56.11:8080", After: "172.17.0.2:80",
+			By: "nat PREROUTING rule 1: -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80"},
 		{Kind: fabric.EventFilter, Place: "host-a", Before: "FORWARD", After: "filter FORWARD rule 1: -o docker0 -j ACCEPT"},
-		{Kind: fabric.EventSNAT, Place: "host-a", Before: "192.168.56.1:5000", After: "172.17.0.1:5000"},
+		{Kind: fabric.EventSNAT, Place: "host-a", Before: "192.168.56.1:5000", After: "172.17.0.1:5000",
+			By: "nat POSTROUTING rule 1: -o docker0 -j MASQUERADE"},
 	}
 	for i := range got {
 		got[i].At = 0

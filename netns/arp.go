@@ -119,7 +119,7 @@ func (i *Interface) resolveSlowly(f *fabric.Frame, addr netip.Addr, at int64, ou
 		return
 	}
 	act := e.use(at)
-	mac := e.mac
+	mac, trace := e.mac, f.Trace
 	var over []*fabric.Frame
 	if act.wait {
 		over = e.wait(f)
@@ -130,7 +130,7 @@ func (i *Interface) resolveSlowly(f *fabric.Frame, addr netip.Addr, at int64, ou
 		i.Drop(f, fabric.DropNeighQueue, i.place)
 	}
 	if act.request {
-		i.requestARP(addr, wire.MAC{})
+		i.requestARP(addr, wire.MAC{}, trace)
 	}
 	if act.send {
 		i.emit(f, mac, out)
@@ -166,6 +166,10 @@ func (i *Interface) expire(e *neighbour, addr netip.Addr, armed int) {
 	}
 	act := e.neighEntry.expire(unixNano())
 	mac := e.mac
+	var trace *fabric.Trace // of what waits longest
+	if len(e.queue) > 0 {
+		trace = e.queue[0].Trace
+	}
 	var failed []*fabric.Frame
 	if act.fail {
 		failed = e.takeQueue()
@@ -177,15 +181,16 @@ func (i *Interface) expire(e *neighbour, addr netip.Addr, armed int) {
 		if act.unicast {
 			to = mac
 		}
-		i.requestARP(addr, to)
+		i.requestARP(addr, to, trace)
 	}
 	for _, f := range failed {
 		i.ns.neighFailed(i, f)
 	}
 }
 
-// requestARP asks who has addr: everyone, or only the holder of the address to.
-func (i *Interface) requestARP(addr netip.Addr, to wire.MAC) {
+// requestARP asks who has addr: everyone, or only the holder of the address to. The trace is that of the packet that needs
+// to know; nil: it has none.
+func (i *Interface) requestARP(addr netip.Addr, to wire.MAC, need *fabric.Trace) {
 	src := i.sourceTowards(addr)
 	if !src.IsValid() {
 		src = netip.IPv4Unspecified()
@@ -194,7 +199,9 @@ func (i *Interface) requestARP(addr netip.Addr, to wire.MAC) {
 	if to.IsZero() {
 		dst = wire.Broadcast
 	}
-	i.sendARP(wire.ARPRequest, dst, src, wire.MAC{}, addr)
+	f := i.newARP(wire.ARPRequest, dst, src, wire.MAC{}, addr)
+	need.Ask(f, i.ns.cfg.Name)
+	i.transmit([]*fabric.Frame{f})
 }
 
 // AnnounceARP sends a gratuitous request for addr, so that neighbours forget who had it before. ARP knows IPv4 only.
@@ -202,16 +209,16 @@ func (i *Interface) AnnounceARP(addr netip.Addr) {
 	if !addr.Is4() {
 		return
 	}
-	i.sendARP(wire.ARPRequest, wire.Broadcast, addr, wire.MAC{}, addr)
+	i.transmit([]*fabric.Frame{i.newARP(wire.ARPRequest, wire.Broadcast, addr, wire.MAC{}, addr)})
 }
 
-func (i *Interface) sendARP(op uint16, dst wire.MAC, src netip.Addr, targetMAC wire.MAC, target netip.Addr) {
+func (i *Interface) newARP(op uint16, dst wire.MAC, src netip.Addr, targetMAC wire.MAC, target netip.Addr) *fabric.Frame {
 	f := fabric.New()
 	b := f.Extend(wire.EthernetLen + wire.ARPLen)
 	wire.PutEthernet(b, dst, i.mac, wire.TypeARP)
 	wire.PutARP(b[wire.EthernetLen:], op, i.mac, src, targetMAC, target)
 	f.EtherType = wire.TypeARP
-	i.transmit([]*fabric.Frame{f})
+	return f
 }
 
 // inputARP handles an ARP packet that arrived on i, and frees it.
@@ -222,10 +229,14 @@ func (ns *Namespace) inputARP(i *Interface, f *fabric.Frame) {
 		return
 	}
 	op, senderMAC, sender, target := a.Op(), a.SenderMAC(), a.SenderIP(), a.TargetIP()
+	trace := f.Trace
 	f.Free()
 	c := ns.conf.Load()
 	forUs := ns.answersARP(c, i, target)
 	known := sender != netip.IPv4Unspecified() && !sender.IsLoopback() && !senderMAC.IsMulticast() && c.local[sender] == nil
+	if trace != nil && (forUs || i.neigh.proxied(target)) {
+		trace.Add(fabric.Event{Kind: fabric.EventDeliver, Place: i.place})
+	}
 	switch {
 	case op == wire.ARPReply && known:
 		i.learn(sender, senderMAC, true, false)
@@ -234,7 +245,9 @@ func (ns *Namespace) inputARP(i *Interface, f *fabric.Frame) {
 			i.learn(sender, senderMAC, false, forUs)
 		}
 		if sender != target {
-			i.sendARP(wire.ARPReply, senderMAC, target, senderMAC, sender)
+			reply := i.newARP(wire.ARPReply, senderMAC, target, senderMAC, sender)
+			trace.Answer(reply, ns.cfg.Name)
+			i.transmit([]*fabric.Frame{reply})
 		}
 	case known:
 		i.learn(sender, senderMAC, false, false) // an announcement, or a request for another

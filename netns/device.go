@@ -83,6 +83,7 @@ func (s *netstack) SupportedGSO() stack.SupportedGSO {
 func (s *netstack) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	out := s.ns.newEmitter()
 	list := pkts.AsSlice()
+	following := s.ns.recorders.Load()
 	for _, pkt := range list {
 		f := frameOf(pkt)
 		if f == nil {
@@ -92,6 +93,9 @@ func (s *netstack) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 		if s.closing.on.Load() && s.closing.mute(f) {
 			s.ns.Drop(f, fabric.DropClosed, s.ns.cfg.Name)
 			continue
+		}
+		if following != nil || pkt.Owner != nil {
+			s.ns.follow(f, pkt.Owner)
 		}
 		s.send(f, out)
 	}

@@ -121,7 +121,7 @@ func (i *Interface) emit(f *fabric.Frame, dst wire.MAC, out *emitter) {
 	}
 	wire.PutEthernet(b, dst, i.mac, f.EtherType)
 	if f.Trace != nil {
-		f.Trace.Add(fabric.Event{Kind: fabric.EventNeigh, Place: i.place, After: dst.String()})
+		f.Trace.Add(fabric.Event{Kind: fabric.EventNeigh, Place: i.place, Before: i.nextHop(f), After: dst.String()})
 	}
 	out.add(i, f)
 }

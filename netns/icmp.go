@@ -45,8 +45,8 @@ func (ns *Namespace) answerEcho(p *pass) {
 	body[0] = wire.ICMPEchoReply
 	wire.ICMP(body).FillChecksum()
 	f := ns.packetOf(ipFields{src: dst, dst: src, proto: wire.ProtoICMP, df: df, tos: tos}, body)
-	f.Trace, f.Hops = trace, hops
-	ns.send(f, p.out)
+	f.Hops = hops
+	ns.sendAnswer(f, trace, p.out)
 }
 
 // packetOf returns a packet with that body, which may be larger than a linear part.

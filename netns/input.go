@@ -2,6 +2,7 @@ package netns
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
@@ -209,7 +210,8 @@ func (ns *Namespace) refuseLarge(p *pass, r *Route) bool {
 
 func (ns *Namespace) traceMTU(p *pass, r *Route) {
 	if t := p.Frame.Trace; t != nil {
-		t.Add(fabric.Event{Kind: fabric.EventMTU, Place: r.Dev.place, Reason: fabric.DropMTU})
+		t.Add(fabric.Event{Kind: fabric.EventMTU, Place: r.Dev.place, Before: strconv.Itoa(p.Frame.PacketLen()), After: strconv.Itoa(r.mtu()),
+			Reason: fabric.DropMTU})
 	}
 }
 
@@ -233,7 +235,7 @@ func (ns *Namespace) postroute(p *pass, r *Route) {
 		return
 	}
 	if f.Trace != nil {
-		f.Trace.Add(fabric.Event{Kind: fabric.EventRoute, Place: ns.cfg.Name, After: r.String()})
+		f.Trace.Add(fabric.Event{Kind: fabric.EventRoute, Place: ns.cfg.Name, Before: f.IPv4().Dst().String(), After: r.String()})
 	}
 	dst := f.IPv4().Dst()
 	if f.PacketLen() > r.mtu() {
@@ -302,7 +304,7 @@ func (ns *Namespace) inputLocal(p *pass) {
 	}
 	f := p.Frame
 	if f.Trace != nil {
-		f.Trace.Add(fabric.Event{Kind: fabric.EventDeliver, Place: ns.cfg.Name})
+		ns.traceDelivery(f)
 	}
 	if f.Checksum == fabric.ChecksumComplete && !f.ChecksumValid() {
 		ns.drop(p, fabric.DropChecksum)

@@ -48,7 +48,8 @@ type Namespace struct {
 	arpIgnore       atomic.Bool
 	noSegments      atomic.Bool // sockets send no trains
 	hashSeed        uint32      // of the choice among next hops
-	lo              *Route      // to the namespace's own addresses
+	recorders       recorders
+	lo              *Route // to the namespace's own addresses
 
 	stack stackHolder
 

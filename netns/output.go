@@ -219,11 +219,15 @@ func (ns *Namespace) putIP(b []byte, h ipFields, total int) {
 func (ns *Namespace) nextID(n uint16) uint16 { return uint16(ns.ipID.Add(uint32(n))) - n }
 
 // send parses and sends a packet that the namespace made.
-func (ns *Namespace) send(f *fabric.Frame, out *emitter) {
+func (ns *Namespace) send(f *fabric.Frame, out *emitter) { ns.sendAnswer(f, nil, out) }
+
+// sendAnswer sends a packet that the namespace made because of another, whose trace is given; nil: it has none.
+func (ns *Namespace) sendAnswer(f *fabric.Frame, to *fabric.Trace, out *emitter) {
 	if reason := f.Parse3(wire.TypeIPv4, 0); reason != 0 {
 		ns.Drop(f, reason, ns.cfg.Name)
 		return
 	}
+	to.Answer(f, ns.cfg.Name)
 	ns.output(f, out)
 }
 
@@ -233,6 +237,7 @@ func (ns *Namespace) answer(p *pass, e *fabric.Frame) {
 		ns.Drop(e, reason, ns.cfg.Name)
 		return
 	}
+	p.Frame.Trace.Answer(e, ns.cfg.Name)
 	q := p.out.begin()
 	q.Frame, q.c, q.at, q.out = e, p.c, p.at, p.out
 	p.Attach(&q.Packet)

@@ -50,6 +50,9 @@ func (ns *Namespace) NewPinger() (*Pinger, error) {
 	return &Pinger{raw: raw, id: max(id, 1)}, nil
 }
 
+// Follow has the requests followed that are sent from now on, if ctx is; see fabric.Follow.
+func (p *Pinger) Follow(ctx context.Context) { p.raw.Follow(ctx) }
+
 // Close closes the pinger.
 func (p *Pinger) Close() error { return p.raw.Close() }
 
@@ -116,6 +119,7 @@ func (ns *Namespace) Ping(ctx context.Context, dst netip.Addr) (time.Duration, e
 		return 0, err
 	}
 	defer p.Close() //nolint:errcheck // it returns nil
+	p.Follow(ctx)
 	start := time.Now()
 	if err := p.Send(dst, PingOptions{Seq: 1, Size: 56}); err != nil {
 		return 0, fmt.Errorf("ping %s from %s: %w", dst, ns.cfg.Name, err)

@@ -25,6 +25,7 @@ type RawConn struct {
 	ch     chan RawPacket
 	drops  atomic.Uint64
 	once   sync.Once
+	origin *fabric.Origin // nil: its packets are not followed
 	closed chan struct{}
 }
 
@@ -103,7 +104,14 @@ func (r *RawConn) Send(dst netip.Addr, body []byte, o RawOptions) error {
 		f.Checksum = fabric.ChecksumPartial
 	}
 	out := r.ns.newEmitter()
-	r.ns.send(f, out)
+	if reason := f.Parse3(wire.TypeIPv4, 0); reason != 0 {
+		r.ns.Drop(f, reason, r.ns.cfg.Name)
+	} else {
+		if r.origin != nil {
+			r.ns.open(f, r.origin)
+		}
+		r.ns.output(f, out)
+	}
 	out.release()
 	return nil
 }

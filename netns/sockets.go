@@ -126,7 +126,7 @@ func (s *netstack) dial(ctx context.Context, network string, local, to netip.Add
 		return nil, os.NewSyscallError("connect", err)
 	}
 	if network == "udp" || network == "udp4" {
-		c, err := s.listenUDP(local, &to)
+		c, err := s.listenUDP(ctx, local, &to)
 		if err != nil {
 			return nil, err
 		}
@@ -142,6 +142,7 @@ func (s *netstack) dialTCP(ctx context.Context, local, to netip.AddrPort) (net.C
 	if terr != nil {
 		return nil, os.NewSyscallError("socket", errnoOf(terr))
 	}
+	own(ctx, ep)
 	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents)
 	wq.EventRegister(&entry)
 	defer wq.EventUnregister(&entry)
@@ -233,7 +234,7 @@ func (ns *Namespace) ListenPacket(network, address string) (net.PacketConn, erro
 	if err != nil {
 		return fail(err)
 	}
-	c, err := s.listenUDP(at, nil)
+	c, err := s.listenUDP(context.Background(), at, nil)
 	if err != nil {
 		return fail(err)
 	}

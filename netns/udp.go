@@ -2,6 +2,7 @@ package netns
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -26,13 +27,14 @@ type packetConn struct {
 }
 
 // listenUDP opens a UDP socket, and connects it if to is not nil.
-func (s *netstack) listenUDP(local netip.AddrPort, to *netip.AddrPort) (*packetConn, error) {
+func (s *netstack) listenUDP(ctx context.Context, local netip.AddrPort, to *netip.AddrPort) (*packetConn, error) {
 	c := &packetConn{socket: socket{ns: s.ns}, wq: new(waiter.Queue)}
 	ep, terr := s.NewEndpoint(udp.ProtocolNumber, ipv4.ProtocolNumber, c.wq)
 	if terr != nil {
 		return nil, os.NewSyscallError("socket", errnoOf(terr))
 	}
 	c.ep = ep
+	own(ctx, ep)
 	ep.SocketOptions().SetBroadcast(true) // as Go does everywhere
 	// Routers may cut what is too large for them (L14): the netstack remembers no path's MTU for UDP.
 	if terr := ep.SetSockOptInt(tcpip.MTUDiscoverOption, int(tcpip.PMTUDiscoveryDont)); terr != nil {
