@@ -82,8 +82,14 @@ func (s *packetServer) run(ctx context.Context) error {
 			continue
 		}
 		msg := bytes.Clone(in[:n])
+		why := ctx // whoever follows the query follows what is asked because of it
+		if pc, ok := s.conn.(interface {
+			BecauseOf(context.Context, net.Addr) context.Context
+		}); ok {
+			why = pc.BecauseOf(ctx, from)
+		}
 		s.group.Go(func() error {
-			s.send(s.answerLater(ctx, msg, overUDP), from)
+			s.send(s.answerLater(why, msg, overUDP), from)
 			return nil
 		})
 	}
@@ -136,6 +142,11 @@ func (s *streamServer) talk(ctx context.Context, conn net.Conn) {
 	defer func() { _ = conn.Close() }() // nothing is lost with it
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
+	if c, ok := conn.(interface {
+		Because(context.Context) context.Context
+	}); ok {
+		ctx = c.Because(ctx)
+	}
 	buf := messageBuffers.Get().(*[maxMessage]byte)
 	defer messageBuffers.Put(buf)
 	for {

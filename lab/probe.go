@@ -149,6 +149,7 @@ func probeEcho(ctx context.Context, node *Node, addr netip.Addr) outcome {
 		return outcome{unsent, err.Error()}
 	}
 	defer func() { _ = p.Close() }() // it returns nil
+	p.Follow(ctx)
 	if err := p.Send(addr, netns.PingOptions{Seq: 1, Size: 56}); err != nil {
 		return outcome{unsent, err.Error()}
 	}

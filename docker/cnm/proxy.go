@@ -104,7 +104,7 @@ func endOf(ctx context.Context, ended <-chan struct{}, err error) error {
 // forwardStream carries one connection, both ways, until both sides are done.
 func (p *proxy) forwardStream(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := p.c.cfg.Host.Dial(ctx, "tcp", p.target.String())
+	server, err := p.c.cfg.Host.Dial(because(ctx, client), "tcp", p.target.String())
 	if err != nil {
 		return // the client sees the end of its connection, as with docker-proxy
 	}
@@ -121,6 +121,16 @@ func (p *proxy) forwardStream(ctx context.Context, client net.Conn) {
 		})
 	}
 	wg.Wait()
+}
+
+// because returns the context of what is done for a client: whoever follows the client's packets follows the proxy's.
+func because(ctx context.Context, client net.Conn) context.Context {
+	if c, ok := client.(interface {
+		Because(context.Context) context.Context
+	}); ok {
+		return c.Because(ctx)
+	}
+	return ctx
 }
 
 // forwardPackets forwards UDP packets until ctx ends: each client has a socket of its own towards the container.
@@ -158,14 +168,22 @@ func (u *udpClients) drop(key string) {
 
 // serverFor returns the socket of a client; nil if it can have none.
 func (p *proxy) serverFor(ctx context.Context, g *errgroup.Group, clients *udpClients, from net.Addr) net.Conn {
-	key := from.String()
+	key, why := from.String(), ctx
+	if pc, ok := p.pc.(interface {
+		BecauseOf(context.Context, net.Addr) context.Context
+	}); ok {
+		why = pc.BecauseOf(ctx, from)
+	}
 	clients.mu.Lock()
 	server, full := clients.m[key], len(clients.m) >= maxClients
 	clients.mu.Unlock()
 	if server != nil || full {
+		if f, ok := server.(interface{ Follow(context.Context) }); ok {
+			f.Follow(why)
+		}
 		return server
 	}
-	server, err := p.c.cfg.Host.Dial(ctx, "udp", p.target.String())
+	server, err := p.c.cfg.Host.Dial(why, "udp", p.target.String())
 	if err != nil {
 		return nil
 	}

@@ -22,6 +22,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       because,
 		ReadHeaderTimeout: 60 * time.Second,
 		IdleTimeout:       65 * time.Second,
 		MaxHeaderBytes:    32 << 10,
@@ -51,6 +52,16 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 		return nil
 	}
 	return err
+}
+
+// because returns the context of a client's requests: whoever follows the client's packets follows what its requests cause.
+func because(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(interface {
+		Because(context.Context) context.Context
+	}); ok {
+		return c.Because(ctx)
+	}
+	return ctx
 }
 
 // listenAndServe listens on the process's Net and serves h there. The result

@@ -36,6 +36,9 @@ func (c *RedisClient) Do(ctx context.Context, args ...string) (Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return Reply{}, err
 	}
+	if f, ok := c.conn.(interface{ Follow(context.Context) }); ok {
+		f.Follow(ctx) // the connection may be older than what it is used for
+	}
 	stop := interruptible(ctx, c.conn)
 	reply, err := c.exchange(args)
 	if !stop() || err != nil {

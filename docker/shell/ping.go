@@ -152,11 +152,13 @@ func (p *pinging) run(ctx context.Context) int {
 		return p.c.fail(2, "socket: %s", errnoText(err))
 	}
 	defer p.conn.Close() //nolint:errcheck // it returns nil
+	p.conn.Follow(ctx)
 	if p.o.from.IsValid() {
 		if p.raw, err = p.c.Sys.NS.ListenRaw(protoNone); err != nil {
 			return p.c.fail(2, "socket: %s", errnoText(err))
 		}
 		defer p.raw.Close() //nolint:errcheck // it returns nil
+		p.raw.Follow(ctx)
 	}
 	p.sentAt, p.answered, p.names = map[uint16]time.Time{}, map[uint16]bool{}, map[netip.Addr]string{}
 	p.start = time.Now()

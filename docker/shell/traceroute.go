@@ -104,6 +104,7 @@ func (t *tracer) run(ctx context.Context, name string) int {
 		return t.Errorf("%s", errnoText(err))
 	}
 	defer t.icmp.Close() //nolint:errcheck // it returns nil
+	t.icmp.Follow(ctx)
 	for from := t.first; from <= t.hops && t.end == 0 && ctx.Err() == nil; from += window {
 		to := min(from+window-1, t.hops)
 		if err := t.ask(ctx, from, to); err != nil {
