@@ -53,9 +53,6 @@ func (c *checker) network(n *topology.Network) {
 // expect refuses what cannot be judged.
 func (c *checker) expect(s *topology.Step) {
 	e := &s.Expect
-	for _, p := range e.PathIncludes {
-		c.fail(p.Pos, "path_includes cannot be judged: the way of a command's packets is not recorded; use source_seen or dropped_because")
-	}
 	for _, d := range e.DroppedBecause {
 		if reasons := fabric.DropReasons(); !slices.Contains(reasons, d.Reason) {
 			c.fail(d.Pos, "dropped_because: no drop has the reason %q%s", d.Reason, near(d.Reason, reasons))

@@ -283,6 +283,8 @@ func (f *frames) await(ctx context.Context, out, errOut io.Writer) (answer, erro
 			err = writeTo(out, body)
 		case frameErr:
 			err = writeTo(errOut, body)
+		case frameStory:
+			err = writeTo(f.story, body)
 		}
 		if err != nil {
 			return answer{}, err

@@ -22,6 +22,7 @@ const (
 	frameStop    byte = 's' // Ctrl-C: the command is to end, and may still say something
 	frameOut     byte = 'o' // standard output, or pcapng
 	frameErr     byte = 'r' // standard error
+	frameStory   byte = 't' // a part of a story as JSON
 )
 
 const (
@@ -35,6 +36,7 @@ const (
 	opHello   = "hello"
 	opNodes   = "nodes"
 	opExec    = "exec"
+	opExplain = "explain"
 	opCapture = "capture"
 	opLink    = "link"
 	opTAP     = "tap"
@@ -105,8 +107,9 @@ type InterfaceInfo struct {
 
 // frames is one end of a control connection. It may be written to from several goroutines, and read from one.
 type frames struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn  net.Conn
+	r     *bufio.Reader
+	story io.Writer // of await: where the parts of a story go; nil: nowhere
 
 	mu sync.Mutex // held while a frame is written
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/lab/explain"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
 
@@ -42,6 +43,8 @@ type StepResult struct {
 	// Stdout, Stderr and Exit are those of the last try. Output beyond 1 MiB is cut off.
 	Stdout, Stderr []byte
 	Exit           int
+	// Story is what happened to the packets of the last try, if the step expects something of their way; else nil.
+	Story *explain.Story
 }
 
 // Summary counts the steps of a lab.
@@ -148,6 +151,7 @@ type attempt struct {
 	reasons        []string
 	stdout, stderr output
 	exit           int
+	story          *explain.Story
 }
 
 func (a *attempt) fail(format string, args ...any) {
@@ -169,6 +173,7 @@ func (p *stepPlayer) play(ctx context.Context) StepResult {
 	r := StepResult{
 		Index: p.index, Step: p.step, Passed: len(last.reasons) == 0, Reason: strings.Join(last.reasons, "\n"),
 		Tries: p.tries, Elapsed: time.Since(start), Stdout: last.stdout.bytes(), Stderr: last.stderr.bytes(), Exit: last.exit,
+		Story: last.story,
 	}
 	return r
 }
@@ -257,7 +262,10 @@ func (p *stepPlayer) try(ctx context.Context) *attempt {
 		return a
 	}
 	p.watchSources()
-	if p.step.Run != "" {
+	switch {
+	case len(p.step.Expect.PathIncludes) > 0:
+		p.followed(ctx, a, node)
+	case p.step.Run != "":
 		p.command(ctx, a, node)
 	}
 	p.probes(ctx, a, node)

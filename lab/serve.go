@@ -99,6 +99,10 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 		if req.Exec != nil {
 			return l.serveExec(ctx, f, *req.Exec)
 		}
+	case opExplain:
+		if req.Exec != nil {
+			return l.serveExplain(ctx, f, *req.Exec)
+		}
 	case opLink:
 		if req.Link != nil {
 			return l.serveLink(*req.Link)
@@ -155,6 +159,11 @@ func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer 
 	if err != nil {
 		return answer{Error: err.Error(), Exit: 1}
 	}
+	return l.serveCommand(ctx, f, req, func(ctx context.Context, stdio shell.Stdio) (int, error) { return node.do(ctx, req, stdio) })
+}
+
+// serveCommand has run run a command for a client, with the client's input and output.
+func (l *Lab) serveCommand(ctx context.Context, f *frames, req ExecRequest, run func(context.Context, shell.Stdio) (int, error)) answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := newInbox()
@@ -166,16 +175,7 @@ func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer 
 	defer reader.Wait()
 	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }() // the reader ends
 	defer in.close()
-	stdio := shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr), TTY: req.TTY}
-	var exit int
-	switch {
-	case req.Shell:
-		exit, err = node.Shell(ctx, stdio)
-	case req.Line != "":
-		exit, err = node.Run(ctx, req.Line, stdio)
-	default:
-		exit, err = node.Exec(ctx, req.Argv, stdio)
-	}
+	exit, err := run(ctx, shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr), TTY: req.TTY})
 	a := answer{Exit: exit}
 	if err != nil {
 		a.Error = err.Error()

@@ -64,11 +64,11 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	if err != nil && !began {
 		err = usageError{err}
 	}
-	return explain(cmd, err)
+	return account(cmd, err)
 }
 
-// explain tells why a command failed and returns its exit status.
-func explain(cmd *cobra.Command, err error) int {
+// account tells why a command failed and returns its exit status.
+func account(cmd *cobra.Command, err error) int {
 	w := cmd.ErrOrStderr()
 	var (
 		status   statusError
