@@ -65,10 +65,13 @@ func explainTAP(err error, name string, existed bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s is not there; \"sudo modprobe tun\" makes it, or --device %s for a container", kernel.ErrUnable, tunPath, tunPath)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: this user may not open %s; run netsim with sudo, or let everybody open it, as is usual, with \"sudo chmod 666 %s\"",
+			kernel.ErrUnable, tunPath, tunPath)
 	case errors.Is(err, unix.EPERM) && existed:
 		return fmt.Errorf("%w: the device is another user's; run netsim with sudo, or have it made anew with \"sudo ip tuntap add %s mode tap user $USER\"",
 			kernel.ErrUnable, shown)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: this user may not make one; run netsim with sudo, give the program the right with "+
 			"\"sudo setcap cap_net_admin+ep\", or have root make a device for you with \"sudo ip tuntap add %s mode tap user $USER\"",
 			kernel.ErrUnable, shown)
