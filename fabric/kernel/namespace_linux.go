@@ -99,6 +99,12 @@ func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlocks it
+		if unix.Gettid() == os.Getpid() {
+			// The main thread does not end, and would keep the process in the namespace. While this holds it, f is on another.
+			done <- onThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
 		done <- f()
 	}()
 	return <-done
