@@ -73,7 +73,10 @@ func (c *call) fail(err error) {
 	if errors.As(err, &tooLong) {
 		err = &apiError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request's body is too long: the engine takes %d MiB", maxBody>>20)}
 	}
-	c.w.Header().Del("Content-Length")
+	if statusOf(err) == http.StatusNotModified {
+		_ = c.status(http.StatusNotModified) // it has no body
+		return
+	}
 	_ = c.json(statusOf(err), map[string]string{"message": err.Error()}) // strings can be encoded
 }
 

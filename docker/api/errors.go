@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
-	"github.com/netsim-lab/netsim/docker/image"
 )
 
 // apiError is an error with the status of its answer.
@@ -27,10 +25,6 @@ func notFound(format string, args ...any) error {
 	return &apiError{http.StatusNotFound, fmt.Sprintf(format, args...)}
 }
 
-func conflict(format string, args ...any) error {
-	return &apiError{http.StatusConflict, fmt.Sprintf(format, args...)}
-}
-
 // errNoPage answers requests for what is not there.
 var errNoPage = &apiError{http.StatusNotFound, "page not found"}
 
@@ -39,28 +33,20 @@ var errClass = []struct {
 	kind   error
 	status int
 }{
-	{cnm.ErrNotFound, http.StatusNotFound},
-	{cnm.ErrForbidden, http.StatusForbidden},
-	{cnm.ErrConflict, http.StatusConflict},
-	{cnm.ErrInvalid, http.StatusBadRequest},
 	{engine.ErrNotFound, http.StatusNotFound},
-	{engine.ErrNotRunning, http.StatusConflict},
-	{image.ErrReference, http.StatusBadRequest},
+	{engine.ErrForbidden, http.StatusForbidden},
+	{engine.ErrConflict, http.StatusConflict},
+	{engine.ErrInvalid, http.StatusBadRequest},
+	{engine.ErrNotModified, http.StatusNotModified},
+	{engine.ErrUnsupported, http.StatusNotImplemented},
+	{engine.ErrUnavailable, http.StatusServiceUnavailable},
 }
 
 // statusOf returns the status of the answer that is an error.
 func statusOf(err error) int {
 	var own *apiError
-	var name *engine.ConflictError
-	var noImage *image.NotFoundError
-	var noManifest *image.ManifestError
-	switch {
-	case errors.As(err, &own):
+	if errors.As(err, &own) {
 		return own.status
-	case errors.As(err, &name):
-		return http.StatusConflict
-	case errors.As(err, &noImage), errors.As(err, &noManifest):
-		return http.StatusNotFound
 	}
 	for _, c := range errClass {
 		if errors.Is(err, c.kind) {

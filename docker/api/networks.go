@@ -21,7 +21,7 @@ func inspectNetwork(n *cnm.Network, detailed bool) network.Inspect {
 		IPAM: network.IPAM{Driver: "default"}, Internal: n.Internal(), Attachable: n.Attachable(), Ingress: n.Ingress(),
 		Containers: map[string]network.EndpointResource{}, Options: n.Options(), Labels: n.Labels(),
 	}
-	if n.UserDefined() {
+	if v.IPAM.Options = n.IPAMOptions(); v.IPAM.Options == nil && n.UserDefined() {
 		v.IPAM.Options = map[string]string{}
 	}
 	if n.Subnet().IsValid() {
@@ -31,6 +31,12 @@ func inspectNetwork(n *cnm.Network, detailed bool) network.Inspect {
 		}
 		if n.Gateway().IsValid() {
 			cfg.Gateway = n.Gateway().String()
+		}
+		for name, a := range n.AuxAddresses() {
+			if cfg.AuxAddress == nil {
+				cfg.AuxAddress = map[string]string{}
+			}
+			cfg.AuxAddress[name] = a.String()
 		}
 		v.IPAM.Config = []network.IPAMConfig{cfg}
 	}
@@ -87,7 +93,7 @@ func (c *call) networkList() error {
 		return err
 	}
 	list := []network.Inspect{}
-	for _, n := range c.s.engine.Controller().Networks() {
+	for _, n := range c.s.engine.Networks() {
 		ok, err := matchNetwork(f, n)
 		if err != nil {
 			return err
@@ -147,7 +153,7 @@ func boolFilter(f filters.Args, key string) (bool, error) {
 func (c *call) network() (*cnm.Network, error) {
 	scope := c.query.Get("scope")
 	var byName, byPrefix []*cnm.Network
-	for _, n := range c.s.engine.Controller().Networks() {
+	for _, n := range c.s.engine.Networks() {
 		switch {
 		case scope != "" && n.Scope() != scope:
 		case n.ID() == c.name:
@@ -197,7 +203,7 @@ func (c *call) networkCreate() error {
 	if err != nil {
 		return err
 	}
-	n, err := c.s.engine.Controller().CreateNetwork(cfg)
+	n, err := c.s.engine.CreateNetwork(cfg)
 	if err != nil {
 		return err
 	}
@@ -231,6 +237,7 @@ func networkConfig(req *network.CreateRequest) (cfg cnm.NetworkConfig, warning s
 	if d := req.IPAM.Driver; d != "" && d != "default" {
 		return cfg, "", notFound("could not find plugin %s in v1 plugin registry: plugin not found", d)
 	}
+	cfg.IPAMOptions = req.IPAM.Options
 	var v4 []network.IPAMConfig
 	for _, p := range req.IPAM.Config {
 		if strings.Contains(p.Subnet, ":") {
@@ -270,9 +277,15 @@ func poolConfig(cfg *cnm.NetworkConfig, p network.IPAMConfig) error {
 		cfg.Gateway = addr
 	}
 	for name, text := range p.AuxAddress {
-		if _, err := netip.ParseAddr(text); err != nil {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
 			bad = append(bad, fmt.Sprintf("invalid auxiliary address %s: invalid address", name))
+			continue
 		}
+		if cfg.AuxAddresses == nil {
+			cfg.AuxAddresses = map[string]netip.Addr{}
+		}
+		cfg.AuxAddresses[name] = addr
 	}
 	if len(bad) > 0 {
 		return invalid("invalid network config:\n%s", strings.Join(bad, "\n"))
@@ -286,10 +299,41 @@ func (c *call) networkRemove() error {
 	if err != nil {
 		return err
 	}
-	if err := c.s.engine.Controller().RemoveNetwork(n.ID()); err != nil {
+	if err := c.s.engine.RemoveNetwork(n.ID()); err != nil {
 		return err
 	}
 	return c.status(http.StatusNoContent)
+}
+
+// networkConnect answers docker network connect.
+func (c *call) networkConnect() error {
+	var req network.ConnectOptions
+	if err := c.decode(&req); err != nil {
+		return err
+	}
+	if c.version < version148 && req.EndpointConfig != nil {
+		req.EndpointConfig.GwPriority = 0
+	}
+	ep, err := endpointConfig(c.name, req.EndpointConfig)
+	if err != nil {
+		return err
+	}
+	if err := c.s.engine.ConnectNetwork(c.ctx(), c.name, req.Container, ep); err != nil {
+		return err
+	}
+	return c.status(http.StatusOK)
+}
+
+// networkDisconnect answers docker network disconnect.
+func (c *call) networkDisconnect() error {
+	var req network.DisconnectOptions
+	if err := c.decode(&req); err != nil {
+		return err
+	}
+	if err := c.s.engine.DisconnectNetwork(c.ctx(), c.name, req.Container, req.Force); err != nil {
+		return err
+	}
+	return c.status(http.StatusOK)
 }
 
 // networkPrune answers docker network prune.
@@ -302,17 +346,11 @@ func (c *call) networkPrune() error {
 	if err != nil {
 		return err
 	}
-	var report network.PruneReport
-	for _, n := range c.s.engine.Controller().Networks() {
-		old := until.IsZero() || !n.Created().After(until)
-		if !n.UserDefined() || n.Scope() != "local" || len(n.Endpoints()) > 0 || !old || !matchLabels(f, n.Labels()) {
-			continue
-		}
-		if c.s.engine.Controller().RemoveNetwork(n.ID()) == nil { // somebody may have connected meanwhile
-			report.NetworksDeleted = append(report.NetworksDeleted, n.Name())
-		}
-	}
-	return c.json(http.StatusOK, report)
+	names := c.s.engine.PruneNetworks(func(n *cnm.Network) bool {
+		young := !until.IsZero() && n.Created().After(until)
+		return young || !matchLabels(f, n.Labels())
+	})
+	return c.json(http.StatusOK, network.PruneReport{NetworksDeleted: names})
 }
 
 // matchLabels tells whether something passes the label filters of a prune.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/volume"
 )
 
@@ -56,6 +57,8 @@ func (c *call) volumePrune() error {
 	}
 	return c.json(http.StatusOK, volume.PruneReport{VolumesDeleted: []string{}})
 }
+
+func (c *call) buildPrune() error { return c.json(http.StatusOK, build.CachePruneReport{}) }
 
 func (c *call) volumeMissing() error { return notFound("get %s: no such volume", c.name) }
 

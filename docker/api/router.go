@@ -131,8 +131,11 @@ func parseVersion(segment string) (v apiVersion, given bool, err error) {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.handlers.Add(1)
-	defer s.handlers.Done()
+	if !s.requests.enter() {
+		http.Error(w, "the engine has ended", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.requests.leave()
 	h := w.Header()
 	h.Set("Api-Version", Version)
 	h.Set("Docker-Experimental", "false")

@@ -74,10 +74,48 @@ type Server struct {
 	log    *slog.Logger
 	routes routes
 	mem    *memListener
-	execs  execTable
 	ready  chan struct{}
 
-	handlers sync.WaitGroup // requests under way, hijacked ones too
+	requests inflight // those under way, hijacked ones too
+}
+
+// inflight counts requests, and takes no more once the server has ended.
+type inflight struct {
+	mu    sync.Mutex
+	n     int           // guarded by mu
+	ended bool          // guarded by mu
+	idle  chan struct{} // guarded by mu; made by end, closed when none is left
+}
+
+// enter counts a request; false: it comes too late.
+func (f *inflight) enter() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return false
+	}
+	f.n++
+	return true
+}
+
+func (f *inflight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n--; f.n == 0 && f.ended {
+		close(f.idle)
+	}
+}
+
+// end takes no more requests and waits for those under way.
+func (f *inflight) end() {
+	f.mu.Lock()
+	f.ended, f.idle = true, make(chan struct{})
+	if f.n == 0 {
+		close(f.idle)
+	}
+	idle := f.idle
+	f.mu.Unlock()
+	<-idle
 }
 
 // New returns the API of an engine. It opens nothing.
@@ -140,7 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	close(s.ready)
 	err := g.Wait()
-	s.handlers.Wait()
+	s.requests.end()
 	if ctx.Err() != nil {
 		return nil
 	}

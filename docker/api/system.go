@@ -1,27 +1,24 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/system"
-
-	"github.com/netsim-lab/netsim/docker/engine"
-	"github.com/netsim-lab/netsim/docker/image"
+	"github.com/docker/docker/api/types/volume"
 )
 
 // What every simulated host says of itself.
 const (
 	kernelVersion = "4.4.0-45-generic" // as uname in containers has it
 	platformName  = "netsim (simulated engine)"
-	memTotal      = 4 << 30
 	simulated     = "WARNING: this engine is simulated by netsim: containers are programs of the lab, and touch nothing on this machine"
 )
 
@@ -70,10 +67,12 @@ func (c *call) versionInfo() error {
 // info answers docker info.
 func (c *call) info() error {
 	s := c.s
+	e := s.engine.Info()
 	i := system.Info{
-		ID: machineID(s.engine.Name()), Name: s.engine.Name(), Images: len(image.All()), Driver: "netsim", DriverStatus: [][2]string{},
+		ID: machineID(e.ID), Name: e.Name, Images: e.Images, Containers: e.Containers, ContainersRunning: e.Running,
+		ContainersPaused: e.Paused, ContainersStopped: e.Stopped, NEventsListener: e.EventsSubscribers, Driver: "netsim", DriverStatus: [][2]string{},
 		Plugins: system.PluginsInfo{
-			Volume: []string{"local"}, Network: s.networkDrivers(), Log: []string{"json-file"},
+			Volume: []string{"local"}, Network: e.NetworkDrivers, Log: []string{"json-file"},
 		},
 		IPv4Forwarding: true, LoggingDriver: "json-file", CgroupDriver: "none", SystemTime: time.Now().Format(time.RFC3339Nano),
 		KernelVersion: kernelVersion, OperatingSystem: "netsim", OSType: "linux", Architecture: architecture(),
@@ -81,39 +80,15 @@ func (c *call) info() error {
 		RegistryConfig: &registry.ServiceConfig{
 			InsecureRegistryCIDRs: []*registry.NetIPNet{}, IndexConfigs: map[string]*registry.IndexInfo{}, Mirrors: []string{},
 		},
-		NCPU: runtime.NumCPU(), MemTotal: memTotal, DockerRootDir: "/var/lib/docker", Labels: []string{}, ServerVersion: EngineVersion,
+		NCPU: e.CPUs, MemTotal: e.Memory, DockerRootDir: "/var/lib/docker", Labels: []string{}, ServerVersion: EngineVersion,
 		Runtimes: map[string]system.RuntimeWithStatus{"runc": {Runtime: system.Runtime{Path: "runc"}}}, DefaultRuntime: "runc",
-		Swarm: s.swarm().info(), InitBinary: "docker-init", SecurityOptions: []string{}, CDISpecDirs: []string{},
+		Swarm: s.swarm().info(s.cfg.Modern), InitBinary: "docker-init", SecurityOptions: []string{}, CDISpecDirs: []string{},
 		Warnings: []string{simulated},
-	}
-	for _, ctr := range s.engine.Containers() {
-		i.Containers++
-		switch ctr.State() {
-		case engine.Running:
-			i.ContainersRunning++
-		default:
-			i.ContainersStopped++
-		}
 	}
 	return c.json(http.StatusOK, i)
 }
 
-// networkDrivers are the drivers as docker info lists them (F10).
-func (s *Server) networkDrivers() []string {
-	if s.cfg.Modern {
-		return []string{"bridge", "host", "ipvlan", "macvlan", "null", "overlay"}
-	}
-	all := []string{"bridge", "host", "null", "overlay"}
-	for _, n := range s.engine.Controller().Networks() {
-		if !slices.Contains(all, n.Driver()) {
-			all = append(all, n.Driver())
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-func (i SwarmInfo) info() swarm.Info {
+func (i SwarmInfo) info(modern bool) swarm.Info {
 	out := swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}
 	if !i.Active {
 		return out
@@ -126,9 +101,55 @@ func (i SwarmInfo) info() swarm.Info {
 	}
 	if i.Manager {
 		out.Nodes, out.Managers = i.Nodes, i.Managers
-		out.Cluster = &swarm.ClusterInfo{ID: i.ClusterID}
+		out.Cluster = i.cluster(modern)
 	}
 	return out
+}
+
+// Defaults of a swarm, as docker info shows them (F9, E16).
+const (
+	taskHistory     = 5
+	snapshotEvery   = 10000
+	dispatchPeriod  = 5 * time.Second
+	certificateLife = 90 * 24 * time.Hour
+	dataPathPort    = 4789
+)
+
+// cluster is the swarm as its managers know it.
+func (i SwarmInfo) cluster(modern bool) *swarm.ClusterInfo {
+	keep, election := int64(taskHistory), 3
+	if modern {
+		election = 10
+	}
+	return &swarm.ClusterInfo{
+		ID: i.ClusterID, DefaultAddrPool: []string{"10.0.0.0/8"}, SubnetSize: 24, DataPathPort: dataPathPort,
+		Spec: swarm.Spec{
+			Annotations:   swarm.Annotations{Name: "default", Labels: map[string]string{}},
+			Orchestration: swarm.OrchestrationConfig{TaskHistoryRetentionLimit: &keep},
+			Raft:          swarm.RaftConfig{SnapshotInterval: snapshotEvery, ElectionTick: election, HeartbeatTick: 1},
+			Dispatcher:    swarm.DispatcherConfig{HeartbeatPeriod: dispatchPeriod},
+			CAConfig:      swarm.CAConfig{NodeCertExpiry: certificateLife},
+		},
+	}
+}
+
+// diskUsage answers docker system df.
+func (c *call) diskUsage() error {
+	v := types.DiskUsage{
+		Images: []*image.Summary{}, Containers: []*container.Summary{}, Volumes: []*volume.Volume{}, BuildCache: []*build.CacheRecord{},
+	}
+	for _, im := range c.s.engine.Images() {
+		summary := imageSummary(im)
+		summary.SharedSize = 0
+		v.LayersSize += im.Size
+		v.Images = append(v.Images, &summary)
+	}
+	for _, ctr := range c.s.engine.Containers() {
+		info := ctr.Inspect()
+		summary := c.s.summary(&info, true)
+		v.Containers = append(v.Containers, &summary)
+	}
+	return c.json(http.StatusOK, v)
 }
 
 // auth answers docker login: every registry of a lab is open.
@@ -140,10 +161,9 @@ func (c *call) auth() error {
 	return c.json(http.StatusOK, registry.AuthenticateOKBody{Status: "Login Succeeded"})
 }
 
-// machineID makes the id of an engine, which is a UUID that its name gives.
-func machineID(name string) string {
-	sum := sha256.Sum256([]byte("engine " + name))
-	h := hex.EncodeToString(sum[:16])
+// machineID makes a UUID of the id of an engine.
+func machineID(id string) string {
+	h := id[:32]
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 

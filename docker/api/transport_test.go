@@ -54,15 +54,15 @@ func TestSwarmHeader(t *testing.T) {
 			t.Errorf("%+v: header %q; want %q", row.state, got, row.header)
 		}
 		for _, path := range []string{"/v1.50/nodes", "/v1.50/services/web", "/tasks", "/swarm"} {
-			if status, body := r.do(http.MethodGet, path, ""); status != row.status || body != message(row.text) {
-				t.Errorf("%+v: GET %s = %d %s; want %d %s", row.state, path, status, body, row.status, message(row.text))
+			if status, body := r.do(http.MethodGet, path, ""); status != row.status || body != errorText(row.text) {
+				t.Errorf("%+v: GET %s = %d %s; want %d %s", row.state, path, status, body, row.status, errorText(row.text))
 			}
 		}
 	}
 }
 
-// message is an error as it is on the wire.
-func message(text string) string {
+// errorText is an error as it is on the wire.
+func errorText(text string) string {
 	return fmt.Sprintf(`{"message":%q}`, text)
 }
 
@@ -90,10 +90,10 @@ func TestRouting(t *testing.T) {
 		{"an escaped percent sign", "GET", "/networks/a%2525", 404, "network a%25 not found"},
 		{"a bad query", "GET", "/networks?a=%zz", 400, `invalid query: invalid URL escape "%zz"`},
 		{"since 1.25 only", "POST", "/v1.24/networks/prune", 404, "page not found"},
-		{"build", "POST", "/build", 501, "images are not built in a lab: use one of the built-in images, listed by docker images"},
+		{"build", "POST", "/build", 501, "images are not built in a lab: use one of the built-in images, listed by docker search ''"},
 	} {
 		status, body := r.do(row.method, row.path, "")
-		if status != row.status || row.message != "" && body != message(row.message) {
+		if status != row.status || row.message != "" && body != errorText(row.message) {
 			t.Errorf("%s: %s %s = %d %s; want %d %s", row.name, row.method, row.path, status, body, row.status, row.message)
 		}
 	}
@@ -142,7 +142,7 @@ func TestBodies(t *testing.T) {
 		{"deep", js, strings.Repeat("[", 20_000), 400, "invalid JSON: invalid character '[' exceeded max depth"},
 	} {
 		status, body := post(row.contentType, strings.NewReader(row.body))
-		if status != row.status || !strings.HasPrefix(body, strings.TrimSuffix(message(row.want), `"}`)) {
+		if status != row.status || !strings.HasPrefix(body, strings.TrimSuffix(errorText(row.want), `"}`)) {
 			t.Errorf("%s: %d %s; want %d %s", row.name, status, body, row.status, row.want)
 		}
 	}

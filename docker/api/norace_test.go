@@ -1,0 +1,6 @@
+//go:build !race
+
+package api
+
+// raced tells that the race detector watches, which makes the server slow.
+const raced = false
