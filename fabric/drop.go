@@ -43,6 +43,7 @@ const (
 	DropReassembly
 	DropLoss
 	DropRate
+	DropPartition
 	DropTransport
 	DropClosed
 	DropUnknownProto
@@ -83,6 +84,7 @@ var dropNames = [dropReasons]string{
 	DropReassembly:       "reassembly",
 	DropLoss:             "loss",
 	DropRate:             "rate",
+	DropPartition:        "partition",
 	DropTransport:        "transport",
 	DropClosed:           "closed",
 	DropUnknownProto:     "unknown-protocol",

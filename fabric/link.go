@@ -25,6 +25,7 @@ type LinkEnd struct {
 	mu         sync.Mutex                 // held while down and impairment change
 	down       atomic.Bool                // what this end sends is dropped
 	impairment atomic.Pointer[Impairment] // of what this end sends, but for Down; nil: none
+	gate       atomic.Pointer[Gate]       // decides on what arrives; nil: all passes
 	watch      atomic.Pointer[func()]     // told when the carrier may have changed; nil: nobody
 	seed       uint64                     // of what is random about that
 	flight     *flight                    // of what arrives here; of the goroutine that receives, nil until it is needed
@@ -158,6 +159,11 @@ func (e *LinkEnd) arrived(batch []*Frame) {
 		f.At = at
 		if f.Trace != nil {
 			f.Trace.Add(Event{Kind: EventLink, Place: e.name, Before: e.peer.name, After: e.name, At: at})
+		}
+	}
+	if g := e.gate.Load(); g != nil {
+		if batch = e.sift(*g, batch); len(batch) == 0 {
+			return
 		}
 	}
 	e.Rx(batch)

@@ -25,6 +25,9 @@ func Check(spec *topology.Spec) error {
 		c.network(&spec.Networks[i])
 	}
 	for i := range spec.Steps {
+		for _, l := range spec.Steps[i].Change.Links {
+			c.impairments(l.Pos, l.Forward.Impairment, l.Reverse.Impairment)
+		}
 		c.expect(&spec.Steps[i])
 	}
 	if len(c.errs) == 0 {
@@ -34,13 +37,16 @@ func Check(spec *topology.Spec) error {
 }
 
 // link refuses what is out of the range of cables.
-func (c *checker) link(l *topology.Link) {
-	forward, reverse := impairment(l.Forward).Check(), impairment(l.Reverse).Check()
-	if forward != nil {
-		c.fail(l.Pos, "%v", forward)
+func (c *checker) link(l *topology.Link) { c.impairments(l.Pos, l.Forward, l.Reverse) }
+
+// impairments refuses what is out of range in either direction, once.
+func (c *checker) impairments(at topology.Pos, forward, reverse topology.Impairment) {
+	there, back := impairment(forward).Check(), impairment(reverse).Check()
+	if there != nil {
+		c.fail(at, "%v", there)
 	}
-	if reverse != nil && (forward == nil || forward.Error() != reverse.Error()) {
-		c.fail(l.Pos, "%v", reverse)
+	if back != nil && (there == nil || there.Error() != back.Error()) {
+		c.fail(at, "%v", back)
 	}
 }
 

@@ -33,24 +33,26 @@ const (
 
 // The operations.
 const (
-	opHello   = "hello"
-	opNodes   = "nodes"
-	opExec    = "exec"
-	opExplain = "explain"
-	opCapture = "capture"
-	opLink    = "link"
-	opTAP     = "tap"
-	opDown    = "down"
+	opHello     = "hello"
+	opNodes     = "nodes"
+	opExec      = "exec"
+	opExplain   = "explain"
+	opCapture   = "capture"
+	opLink      = "link"
+	opPartition = "partition"
+	opTAP       = "tap"
+	opDown      = "down"
 )
 
 // request is what a client asks for.
 type request struct {
-	Version int
-	Op      string
-	Exec    *ExecRequest    `json:",omitempty"`
-	Capture *CaptureRequest `json:",omitempty"`
-	Link    *LinkRequest    `json:",omitempty"`
-	TAP     *TAPRequest     `json:",omitempty"`
+	Version   int
+	Op        string
+	Exec      *ExecRequest      `json:",omitempty"`
+	Capture   *CaptureRequest   `json:",omitempty"`
+	Link      *LinkRequest      `json:",omitempty"`
+	Partition *PartitionRequest `json:",omitempty"`
+	TAP       *TAPRequest       `json:",omitempty"`
 }
 
 // answer is how it went.
@@ -61,6 +63,7 @@ type answer struct {
 	Nodes   []NodeInfo    `json:",omitempty"`
 	Capture *CaptureStats `json:",omitempty"`
 	Links   []LinkState   `json:",omitempty"`
+	Parted  []Parted      `json:",omitempty"`
 }
 
 // ExecRequest is a command to run in a running lab. One of Argv, Line and Shell is to be set.

@@ -43,6 +43,9 @@ type Lab struct {
 	ready chan struct{} // closed once everything runs
 	ended chan struct{} // closed when Run returns
 
+	parting sync.Mutex
+	parts   parts // guarded by parting; who gets nothing from whom
+
 	trains sync.Mutex // held while it is decided who sends trains
 
 	mu      sync.Mutex

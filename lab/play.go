@@ -165,9 +165,11 @@ func (p *stepPlayer) play(ctx context.Context) StepResult {
 	p.watch()
 	defer p.unwatch()
 	var last *attempt
-	if p.step.Expect.ConvergesWithin > 0 {
+	switch last = p.change(); {
+	case last != nil:
+	case p.step.Expect.ConvergesWithin > 0:
 		last = p.converge(ctx)
-	} else {
+	default:
 		last = p.repeat(ctx)
 	}
 	r := StepResult{
@@ -176,6 +178,22 @@ func (p *stepPlayer) play(ctx context.Context) StepResult {
 		Story: last.story,
 	}
 	return r
+}
+
+// change does what the step changes of the fabric. It returns how the step went if that is all of it.
+func (p *stepPlayer) change() *attempt {
+	if !p.step.Change.Any() {
+		return nil
+	}
+	a := &attempt{}
+	if err := p.lab.change(&p.step.Change); err != nil {
+		a.fail("%v", err)
+		return a
+	}
+	if p.step.On.Text == "" {
+		return a
+	}
+	return nil
 }
 
 // repeat tries until the step holds, at most as long as Within says.

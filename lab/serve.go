@@ -107,6 +107,10 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 		if req.Link != nil {
 			return l.serveLink(*req.Link)
 		}
+	case opPartition:
+		if req.Partition != nil {
+			return l.servePartition(*req.Partition)
+		}
 	case opTAP:
 		if req.TAP != nil {
 			return l.serveTAP(ctx, f, *req.TAP)

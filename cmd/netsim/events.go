@@ -27,20 +27,21 @@ type (
 		Listening []lab.Listening `json:"listening,omitempty"`
 	}
 	stepEvent struct {
-		Event   string  `json:"event"`
-		Step    int     `json:"step"`
-		Of      int     `json:"of"`
-		Name    string  `json:"name"`
-		At      string  `json:"at"`
-		On      string  `json:"on"`
-		Run     string  `json:"run,omitempty"`
-		Passed  bool    `json:"passed"`
-		Tries   int     `json:"tries"`
-		Seconds float64 `json:"seconds"`
-		Exit    int     `json:"exit"`
-		Stdout  string  `json:"stdout"`
-		Stderr  string  `json:"stderr"`
-		Reason  string  `json:"reason,omitempty"`
+		Event   string   `json:"event"`
+		Step    int      `json:"step"`
+		Of      int      `json:"of"`
+		Name    string   `json:"name"`
+		At      string   `json:"at"`
+		On      string   `json:"on"`
+		Change  []string `json:"change,omitempty"`
+		Run     string   `json:"run,omitempty"`
+		Passed  bool     `json:"passed"`
+		Tries   int      `json:"tries"`
+		Seconds float64  `json:"seconds"`
+		Exit    int      `json:"exit"`
+		Stdout  string   `json:"stdout"`
+		Stderr  string   `json:"stderr"`
+		Reason  string   `json:"reason,omitempty"`
 	}
 	skipEvent struct {
 		Event  string `json:"event"`
@@ -94,7 +95,7 @@ func (e *eventLog) Output(int, int, lab.Stream, []byte) {}
 func (e *eventLog) StepDone(r lab.StepResult) {
 	e.write(stepEvent{
 		Event: "step", Step: r.Index + 1, Of: len(e.spec.Steps), Name: r.Step.Name, At: r.Step.Pos.String(),
-		On: r.Step.On.Text, Run: r.Step.Run, Passed: r.Passed, Tries: r.Tries, Seconds: r.Elapsed.Seconds(), Exit: r.Exit,
+		On: r.Step.On.Text, Change: r.Step.Change.Lines(), Run: r.Step.Run, Passed: r.Passed, Tries: r.Tries, Seconds: r.Elapsed.Seconds(), Exit: r.Exit,
 		Stdout: string(r.Stdout), Stderr: string(r.Stderr), Reason: r.Reason,
 	})
 }

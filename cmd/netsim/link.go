@@ -25,12 +25,14 @@ type linkFlags struct {
 	mtu, queue                int
 	lab                       string
 	reverse, both, asJSON     bool
+	partition                 []string
+	heal                      bool
 }
 
 func linkCommand() *cobra.Command {
 	var given linkFlags
 	cmd := &cobra.Command{
-		Use:   "link A B",
+		Use:   "link A B | --partition HOST,... | --heal",
 		Short: "Show or change what a link of a running lab does to frames",
 		Long: `Show or change what the link between two hosts, routers or switches does to frames. What is given is merged with what
 was set before, here or in the topology; the rest stays, and 0 takes a value back. It holds for what A sends to B; with
@@ -42,6 +44,11 @@ loses all while the link is bad, which it becomes with share P of the frames and
 are lost, corrupted, duplicated or reordered, or the link is slow, TCP of the hosts behind it sends wire frames one by
 one instead of trains, on connections that are opened from then on; "gso: on" of a host in the topology prevents that.
 
+--partition HOST,... parts hosts from all others: what one sends the other is dropped where it arrives, by whatever way it
+comes, and routers and switches are left alone. Given several times it names the groups that are parted from each other; who is
+in none hears all. Partitions add up until --heal ends them all. Who is parted from whom is printed, with --json as an array of
+[{"a", "b"}].
+
 With --json it is one array, durations in seconds, rate in bits per second, shares from 0 to 1:
   [{"from", "to", "up", "delay", "jitter", "overtake", "loss", "burst": {"p", "r", "good", "bad"}, "duplicate",
     "reorder", "corrupt", "rate", "queue", "mtu"}]`,
@@ -49,10 +56,16 @@ With --json it is one array, durations in seconds, rate in bits per second, shar
   netsim link host-a tor --rate 100mbit
   netsim link host-a tor --down --both
   netsim link host-a tor --reset --both     # a perfect cable again
-  netsim link host-a tor --json`,
-		Args:              twoNodes,
+  netsim link host-a tor --json
+  netsim link --partition host-a,host-b                        # from all other hosts
+  netsim link --partition host-a --partition host-b,host-c     # two groups
+  netsim link --heal`,
+		Args:              given.twoNodes,
 		ValidArgsFunction: completeLink,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if given.parts() {
+				return given.part(cmd.Context(), cmd.OutOrStdout())
+			}
 			r := lab.LinkRequest{From: args[0], To: args[1], Both: given.both}
 			if given.reverse {
 				r.From, r.To = r.To, r.From
@@ -68,8 +81,14 @@ With --json it is one array, durations in seconds, rate in bits per second, shar
 	return cmd
 }
 
-// twoNodes wants both ends of a link.
-func twoNodes(cmd *cobra.Command, args []string) error {
+// twoNodes wants both ends of a link, unless it is about partitions.
+func (g *linkFlags) twoNodes(cmd *cobra.Command, args []string) error {
+	if g.parts() {
+		if len(args) > 0 {
+			return usagef("%s: --partition and --heal are for hosts, not for the link of %s", cmd.CommandPath(), args[0])
+		}
+		return nil
+	}
 	if len(args) != 2 {
 		return fmt.Errorf("%s: two nodes are needed, not %d", cmd.CommandPath(), len(args))
 	}
@@ -95,6 +114,8 @@ func (g *linkFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&g.reset, "reset", false, "first take back all that was set")
 	f.BoolVar(&g.reverse, "reverse", false, "what B sends to A")
 	f.BoolVar(&g.both, "both", false, "both directions")
+	f.StringArrayVar(&g.partition, "partition", nil, "hosts, host-a,host-b, to part from all others; several times: from each other")
+	f.BoolVar(&g.heal, "heal", false, "end all partitions")
 	f.BoolVar(&g.asJSON, "json", false, "print one JSON array")
 	addLabFlag(cmd, &g.lab)
 }

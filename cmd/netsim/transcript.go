@@ -116,6 +116,12 @@ func (t *transcript) StepDone(r lab.StepResult) {
 
 // command shows what a step runs as it would be typed, or what it asks of the network.
 func (t *transcript) command(s *topology.Step) {
+	for _, line := range s.Change.Lines() {
+		t.out.printf("%s%s\n", indent, t.paint.paint(faint, "# "+line))
+	}
+	if s.On.Text == "" {
+		return
+	}
 	prompt := s.On.Text + "$ "
 	if s.Run == "" {
 		t.out.printf("%s%s%s\n", indent, t.paint.paint(faint, prompt+"# "), strings.Join(verbs(&s.Expect), ", "))

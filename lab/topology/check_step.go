@@ -9,6 +9,7 @@ func (c *checker) checkSteps() {
 	for i := range c.spec.Steps {
 		s := &c.spec.Steps[i]
 		c.settleNode(&s.On)
+		c.checkChange(s)
 		for _, seen := range s.Expect.SourceSeen {
 			if seen.At != nil {
 				c.settleNode(seen.At)

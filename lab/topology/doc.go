@@ -30,7 +30,8 @@
 //   - needs: nothing; root, or the name of a command that the machine must have
 //   - routes: metric 0; via is one gateway, or a list of them that share the flows
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
-//     retry 250ms when within is given
+//     retry 250ms when within is given; one that only changes the fabric (link, partition,
+//     heal) needs no node
 //   - lb_spread: requests 10, backends 2
 //
 // # Limits

@@ -24,17 +24,26 @@ func (r *reader) step(n *yaml.Node) Step {
 	s := Step{Pos: r.pos(n), Retry: defaultRetry}
 	s.Expect.Pos = s.Pos
 	runs := false
+	var needs []string
+	if !r.onlyChanges(n) {
+		needs = []string{"on"}
+	}
 	r.object(n, "a step", fields{
 		"name":   r.text(&s.Name, "name"),
 		"on":     func(n *yaml.Node) { s.On = r.node(n, "on") },
 		"expect": func(n *yaml.Node) { r.expect(n, &s.Expect) },
 		"within": r.duration(&s.Within, "within"),
 		"retry":  r.duration(&s.Retry, "retry"),
+
+		"link":      s.Change.links(r),
+		"partition": s.Change.partition(r),
+		"heal":      r.boolean(&s.Change.Heal, "heal"),
+
 		"run": func(n *yaml.Node) {
 			runs = true
 			r.text(&s.Run, "run")(n)
 		},
-	}, "on")
+	}, needs...)
 	if s.Within == 0 {
 		s.Retry = 0
 	} else if s.Retry == 0 {
@@ -53,6 +62,9 @@ func (r *reader) checkStep(n *yaml.Node, s *Step, runs bool) {
 	if s.Name == "" {
 		s.Name = strings.TrimSpace(s.Run)
 	}
+	if s.Name == "" && s.Change.Any() {
+		s.Name = s.Change.String()
+	}
 	if s.Name == "" {
 		s.Name = "expect on " + s.On.Text
 	}
@@ -62,7 +74,7 @@ func (r *reader) checkStep(n *yaml.Node, s *Step, runs bool) {
 	case n.Kind != yaml.MappingNode || runs:
 	case e.Status != nil || len(e.Stdout)+len(e.Stderr) > 0 || reads > 0:
 		r.failAt(e.Pos, "this step expects something of a command but has no \"run\"")
-	case probes == 0:
+	case probes == 0 && !s.Change.Any():
 		r.fail(n, "a step needs \"run\" or a network verb in \"expect\", such as reachable or dns")
 	}
 }

@@ -13,7 +13,8 @@ import (
 type Step struct {
 	Pos    Pos
 	Name   string
-	On     Node
+	On     Node   // empty for a step that only changes the fabric
+	Change Change // what it does to the fabric first
 	Run    string // a POSIX shell line; empty: only the network verbs count
 	Expect Expect
 	Within time.Duration // repeat until Expect holds, at most this long; 0: once
