@@ -201,23 +201,9 @@ func FuzzPacketBlock(f *testing.F) {
 
 // BenchmarkCapture is what a capture costs the writer for a train of 45 wire frames, and the data path for noting it.
 func BenchmarkCapture(b *testing.B) {
-	train := func() *Frame {
-		head := echo()
-		head[23] = wire.ProtoTCP
-		head = append(head[:34], make([]byte, 20)...)
-		head[46] = 5 << 4
-		binary.BigEndian.PutUint16(head[16:], 40+64000)
-		f := FromBytes(head)
-		f.SetPayloadBytes(make([]byte, 64000))
-		f.Segs, f.MSS, f.Checksum = 45, 1448, ChecksumPartial
-		if reason := f.ParseEthernet(); reason != 0 {
-			b.Fatal(reason)
-		}
-		return f
-	}
 	b.Run("note", func(b *testing.B) {
 		c := NewCapture(io.Discard, CaptureConfig{Buffer: 1 << 40})
-		tap, f := c.Interface("eth0"), train()
+		tap, f := c.Interface("eth0"), bulk(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			tap.Tap(Out, f)
@@ -227,7 +213,7 @@ func BenchmarkCapture(b *testing.B) {
 	})
 	b.Run("write", func(b *testing.B) {
 		c := NewCapture(io.Discard, CaptureConfig{Buffer: 1 << 40})
-		tap, f := c.Interface("eth0"), train()
+		tap, f := c.Interface("eth0"), bulk(b)
 		w := &captureWriter{c: c, out: bufio.NewWriterSize(c.w, captureWrite)}
 		b.SetBytes(64000)
 		b.ReportAllocs()

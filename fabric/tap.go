@@ -24,6 +24,11 @@ type Tap interface {
 	Tap(dir Direction, f *Frame)
 }
 
+// batchTap is a Tap that is better off with a whole batch; it keeps to the same contract.
+type batchTap interface {
+	tapAll(dir Direction, batch []*Frame)
+}
+
 // TapFunc makes a function a Tap.
 type TapFunc func(dir Direction, f *Frame)
 
@@ -43,6 +48,10 @@ func (t *Taps) See(dir Direction, batch []*Frame) {
 
 func show(taps []*Tap, dir Direction, batch []*Frame) {
 	for _, tap := range taps {
+		if b, ok := (*tap).(batchTap); ok {
+			b.tapAll(dir, batch)
+			continue
+		}
 		for _, f := range batch {
 			(*tap).Tap(dir, f)
 		}

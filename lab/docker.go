@@ -79,7 +79,7 @@ func (l *Lab) startEngine(m *machine) error {
 	}
 	eng := engine.New(engine.Config{
 		Name: m.name, Controller: ctl, Host: m.ns, Spawn: g.spawn, Seed: derive(l.seed, "engine "+m.name), Log: l.log,
-		HostFiles: m.names.file,
+		HostFiles: m.names.file, Watch: l.remember,
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/swarm"
+	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
 
@@ -24,6 +25,7 @@ type Config struct {
 	Proxies   []ProxyConfig // proxies into the lab, on real sockets; nil: none
 	PlainTAP  bool          // TAP devices carry one wire frame at a time, even where the kernel takes trains
 	HostTools HostTools     // commands of every host with an engine, as docker; nil: none
+	Ring      int           // memory for the last packets, which SaveLast saves; 0: 4 MiB; less than 0: they are not kept
 }
 
 const defaultStepLimit = time.Minute
@@ -39,6 +41,7 @@ type Lab struct {
 	log   *slog.Logger
 	phys  *physical
 	names *nameServer
+	ring  *fabric.Ring // nil: none
 
 	ready chan struct{} // closed once everything runs
 	ended chan struct{} // closed when Run returns
@@ -111,6 +114,7 @@ func (l *Lab) build() (err error) {
 	for _, m := range l.phys.order {
 		m.names = newHostNames(m, l.names.nearest(m))
 	}
+	l.rememberCables()
 	l.fitTrains()
 	return nil
 }

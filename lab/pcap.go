@@ -18,6 +18,8 @@ import (
 type CaptureRequest struct {
 	Places []string // each NODE:INTERFACE, or NODE for all of its interfaces but lo
 	Count  uint64   `json:",omitempty"` // packets after which it ends; 0: none
+	// Last, if more than 0, asks for what passed in that time before now, as SaveLast has it, in place of what is to come.
+	Last time.Duration `json:",omitempty"`
 }
 
 // CaptureStats counts the wire frames of a capture.
@@ -31,6 +33,9 @@ type CaptureStats struct {
 // interfaces, or on the cable that is plugged in there, is written once more with the reason as its comment. A w that
 // blocks never holds up the lab: what there is no room for is counted.
 func (l *Lab) Capture(ctx context.Context, req CaptureRequest, w io.Writer) (CaptureStats, error) {
+	if req.Last > 0 {
+		return l.SaveLast(w, req.Last, req.Places...)
+	}
 	if len(req.Places) == 0 {
 		return CaptureStats{}, errors.New("capture what? name a node, or NODE:INTERFACE")
 	}
@@ -55,8 +60,14 @@ func (l *Lab) Capture(ctx context.Context, req CaptureRequest, w io.Writer) (Cap
 	return CaptureStats{Written: s.Written, Dropped: s.Dropped}, err
 }
 
+// watcher looks at the frames of an interface and at those that are dropped there.
+type watcher interface {
+	fabric.Tap
+	fabric.DropTap
+}
+
 // watch shows tap what passes an interface, and what is dropped there or on its cable.
-func (l *Lab) watch(i *netns.Interface, tap *fabric.CaptureTap) (stop func()) {
+func (l *Lab) watch(i *netns.Interface, tap watcher) (stop func()) {
 	stops := []func(){i.WatchDrops(tap), i.Taps().Add(tap)}
 	plug := i.Namespace().Name() + "/" + i.Name()
 	for _, c := range l.phys.cables {

@@ -99,6 +99,14 @@ func (ns *Namespace) AddInterface(cfg InterfaceConfig) (*Interface, error) {
 }
 
 func (ns *Namespace) addInterface(cfg InterfaceConfig) (*Interface, error) {
+	i, err := ns.newInterface(cfg)
+	if err == nil && ns.cfg.Watch != nil {
+		ns.cfg.Watch(i)
+	}
+	return i, err
+}
+
+func (ns *Namespace) newInterface(cfg InterfaceConfig) (*Interface, error) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	if cfg.Name == "" || len(cfg.Name) > 15 {

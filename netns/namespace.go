@@ -30,6 +30,8 @@ type Config struct {
 	Forward bool         // ip_forward
 	Seed    uint64       // seeds port choice and identifications; 0 is a seed like any other
 	Log     *slog.Logger // nil: silent
+	// Watch is called with each interface that is added, lo included, before it carries anything; nil: nobody is told.
+	Watch func(i *Interface)
 	// Resolve turns a host name into addresses for Dial. nil: names are not resolved.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 }

@@ -20,12 +20,13 @@ type captureOptions struct {
 	file     string
 	count    uint64
 	duration time.Duration
+	last     time.Duration
 }
 
 func captureCommand() *cobra.Command {
 	var o captureOptions
 	cmd := &cobra.Command{
-		Use:   "capture NODE[:INTERFACE]... -w FILE|-",
+		Use:   "capture [NODE[:INTERFACE]...] -w FILE|-",
 		Short: "Capture packets of a running lab for Wireshark",
 		Long: `Write the packets that pass interfaces of a running lab as pcapng: any interfaces of any nodes into one file, in the
 order of time, each with a name of its own (host-a:eth0). A NODE without an interface stands for all of its interfaces
@@ -35,17 +36,30 @@ It ends with Ctrl-C, after --count packets, after --duration, with the lab, or w
 tells on standard error how many packets there were. If FILE is a named pipe, it waits for the next reader instead, and
 begins anew: Wireshark may stop and start as often as it likes.
 
+With --last 10s it writes what passed in the last 10 seconds instead, and ends: a lab remembers the packets at the ends of
+its cables and of its containers, as many as fit into 4 MiB, and of large ones the headers. Without a NODE it is all of
+them, also of containers that are gone. netsim run --save-failed DIR does that for each step that fails.
+
 ` + nodeHelp,
 		Example: `  netsim capture host-a:eth0 host-b:eth0 -w - | tshark -r -
   netsim capture host-a dog-web.1:eth0 -w - | wireshark -k -i -
   netsim capture host-a:docker0 -w docker0.pcapng --duration 10s
   netsim capture client -w syn.pcapng -c 3
+  netsim capture --last 10s -w what-happened.pcapng
   netsim capture host-a -w drops.pcapng   # and then: tshark -r drops.pcapng -Y 'frame.comment contains "dropped"'`,
-		Args:              atLeast(1, "NODE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("last") {
+				return nil
+			}
+			return atLeast(1, "NODE")(cmd, args)
+		},
 		ValidArgsFunction: completePlace,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.file == "" {
 				return usagef("-w is missing: name a file, or - for standard output")
+			}
+			if f := cmd.Flags(); f.Changed("last") && (o.last <= 0 || f.Changed("count") || f.Changed("duration")) {
+				return usagef("--last takes a time like 10s, and neither --count nor --duration")
 			}
 			if o.file == stdinArg && isTerminal(cmd.OutOrStdout()) {
 				return usagef("a capture is not for reading on a terminal: send it to a file, or to tshark -r -")
@@ -58,6 +72,7 @@ begins anew: Wireshark may stop and start as often as it likes.
 	f.StringVarP(&o.file, "write", "w", "", "the file, which is replaced; - for standard output")
 	f.Uint64VarP(&o.count, "count", "c", 0, "end after so many packets")
 	f.DurationVar(&o.duration, "duration", 0, "end after that time")
+	f.DurationVar(&o.last, "last", 0, "write what passed in that time before now, and end")
 	return cmd
 }
 
@@ -73,7 +88,7 @@ func capture(cmd *cobra.Command, places []string, o captureOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	req := lab.CaptureRequest{Places: places, Count: o.count}
+	req := lab.CaptureRequest{Places: places, Count: o.count, Last: o.last}
 	for {
 		w, again, err := openCapture(ctx, cmd.OutOrStdout(), o.file)
 		if err != nil || w == nil {
@@ -83,7 +98,7 @@ func capture(cmd *cobra.Command, places []string, o captureOptions) error {
 		switch {
 		case err != nil:
 			return err
-		case left && again && ctx.Err() == nil:
+		case left && again && o.last == 0 && ctx.Err() == nil:
 			continue
 		case !left:
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s captured, %d dropped for want of room\n", packets(stats.Written), stats.Dropped) //nolint:errcheck // there is nobody else to tell

@@ -23,7 +23,8 @@ type runOptions struct {
 	expose  []string
 	proxies []string
 	at      string
-	skip    bool // what cannot be run here is no failure
+	skip    bool   // what cannot be run here is no failure
+	failed  string // directory for the packets of failed steps; empty: they are not saved
 }
 
 func runCommand() *cobra.Command {
@@ -55,6 +56,7 @@ With --json standard output has one JSON object per line, told apart by "event":
   netsim run my.yaml --keep
   netsim run my.yaml --json | jq 'select(.event == "step" and (.passed | not))'
   netsim run my.yaml -v --seed 7
+  netsim run my.yaml --save-failed packets   # and then: wireshark packets/my-step-3.pcapng
   netsim up split.yaml & netsim run split.yaml --at 127.0.0.1:4790   # one lab, two processes`,
 		Args:              exactly(1, "FILE|NAME"),
 		ValidArgsFunction: completeTopology,
@@ -68,6 +70,7 @@ With --json standard output has one JSON object per line, told apart by "event":
 	f := cmd.Flags()
 	f.BoolVar(&o.keep, "keep", false, "leave the lab running after its steps, until Ctrl-C or netsim down")
 	f.BoolVar(&o.noSteps, "no-steps", false, "play no steps")
+	f.StringVar(&o.failed, "save-failed", "", "save the packets of each step that fails into this directory, as LAB-step-N.pcapng")
 	addRunFlags(cmd, &o, &seed)
 	return cmd
 }
@@ -189,7 +192,7 @@ func play(ctx context.Context, spec *topology.Spec, cfg lab.Config, rep reporter
 	rep.up(l, time.Since(start))
 	var sum lab.Summary
 	if !o.noSteps {
-		sum, err = l.Play(ctx, rep)
+		sum, err = l.Play(ctx, saver{reporter: rep, lab: l, dir: o.failed, log: cfg.Log})
 		err = whyEnded(ctx, err)
 	}
 	if err == nil && o.keep {

@@ -33,6 +33,8 @@ type Config struct {
 	Log        *slog.Logger     // nil: silent
 	// HostFiles returns the host's files, for containers in the host's network; nil: there are none.
 	HostFiles func(path string) ([]byte, bool)
+	// Watch is called with each interface that a container gets; nil: nobody is told.
+	Watch func(i *netns.Interface)
 	// StopGrace is how long a program has to end when its container is stopped. 0: 10 seconds.
 	StopGrace time.Duration
 	// PullDelay is how long each of the four steps of a layer takes to be pulled. 0: no time.

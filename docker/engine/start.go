@@ -152,6 +152,7 @@ func (c *Container) newNamespace(r *run) {
 	e := c.engine
 	r.ns = netns.New(netns.Config{
 		Name: e.cfg.Name + "/" + c.Name(), Seed: hashString(fmt.Sprintf("%s/%d", c.id, r.number)), Log: e.log,
+		Watch: e.cfg.Watch,
 	})
 	r.ns.SetSegmentation(e.cfg.Host.Segmentation()) // its packets take the host's cables
 	ns := r.ns

@@ -3,6 +3,7 @@ package bench
 const (
 	viaIperf = ", iperf3"
 	viaSelf  = ", the same load generator"
+	ownPeer  = "netsim" // and not the kernel
 )
 
 // rows are all rows, in the order of the table.
@@ -17,6 +18,10 @@ func throughput() []row {
 			goals: atLeast(OfRatio, 3), measure: overTCP(containerAddr(1), (*rig).pair), against: kernelBridge},
 		{name: "tcp-bridge-frames", work: "the same, every wire frame carried alone", unit: unit, peer: "kernel veth and bridge without offloads" + viaIperf,
 			goals: atLeast(OfRatio, 1.2), measure: overTCP(containerAddr(1), (*rig).singly), against: kernelFrames},
+		{name: "tcp-bridge-captured", work: "the same, captured to memory at the receiver", unit: unit, peer: "kernel veth and bridge, not captured" + viaIperf,
+			goals: atLeast(OfRatio, 0.8), measure: captured, against: kernelBridge},
+		{name: "tcp-bridge-ring", work: "the same, with the last packets remembered at both ends", unit: unit, peer: ownPeer + " without",
+			goals: atLeast(OfRatio, 0.97), measure: overTCP(containerAddr(1), (*rig).remembered), against: unremembered},
 		{name: "tcp-published", work: "TCP from outside through a published port", unit: unit, peer: "kernel nft DNAT and masquerade" + viaIperf,
 			goals: atLeast(OfRatio, 2.5), measure: overTCP(hostIP, (*rig).publishing), against: kernelPublished},
 		{name: "tcp-vip", work: "TCP through a service's VIP, IPVS in the client's namespace", unit: unit, peer: "kernel nft DNAT in the client's namespace" + viaIperf,
