@@ -59,8 +59,8 @@ func (c *Container) Attach(opts AttachOptions) (*Attachment, error) {
 	return a, nil
 }
 
-// Run carries both ways until the container's run has ended and all of its output is written: then it returns nil. It
-// returns ErrDetach if Stdin did, an error of a Write, or that of ctx. A Read of Stdin that is under way is made to end
+// Run carries both ways until the container's program has ended and all of its output is written: then it returns nil, a
+// moment before Await tells the status. It returns ErrDetach if Stdin did, an error of a Write, or that of ctx. A Read of Stdin that is under way is made to end
 // if Stdin has SetReadDeadline; else it ends when its owner ends it.
 func (a *Attachment) Run(ctx context.Context) error {
 	defer a.c.out.detach(a.feed)

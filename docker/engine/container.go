@@ -33,11 +33,13 @@ func (s State) String() string {
 
 // Exit statuses that are not a program's own.
 const (
-	exitKilled    = 137 // 128 + SIGKILL
-	exitPanicked  = 139 // 128 + SIGSEGV
-	exitNotFound  = 127 // the program is not there
-	exitNoStart   = 128 // the container could not be started
-	exitNoCommand = 126 // docker exec, of what cannot be run
+	exitInterrupted = 130 // 128 + SIGINT
+	exitKilled      = 137 // 128 + SIGKILL
+	exitTerminated  = 143 // 128 + SIGTERM
+	exitPanicked    = 139 // 128 + SIGSEGV
+	exitNotFound    = 127 // the program is not there
+	exitNoStart     = 128 // the container could not be started
+	exitNoCommand   = 126 // docker exec, of what cannot be run
 )
 
 // Container is a container of an Engine. All methods may be called at once from several goroutines.

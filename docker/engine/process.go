@@ -213,7 +213,11 @@ func (c *Container) tool(r *run, program image.Program) shell.Tool {
 		if c.image.Tools != image.ToolsNone {
 			p.Shell = call.Exec
 		}
-		return program(ctx, p)
+		code := program(ctx, p)
+		if code == exitTerminated && ctx.Err() != nil {
+			return exitInterrupted // of a command, the end of its context is an interrupt
+		}
+		return code
 	}
 }
 
