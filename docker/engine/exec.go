@@ -286,6 +286,12 @@ func (j *execJob) run(ctx context.Context) {
 		_, _ = fmt.Fprintln(feedWriter{j.feed, false}, notExecutable("OCI runtime exec failed: exec failed: unable to start container process", x.cfg.Args[0]))
 		return
 	}
+	if dir := j.p.dir; dir != "" && !j.r.sys.IsDir(dir) {
+		code = exitNoCommand
+		_, _ = fmt.Fprintf(feedWriter{j.feed, false}, "OCI runtime exec failed: exec failed: unable to start container process: "+
+			"chdir to cwd (%q) set in config.json failed: no such file or directory: unknown\n", dir)
+		return
+	}
 	code = j.p.run(ctx)
 	if ctx.Err() != nil && j.r.life.Err() != nil {
 		code = exitKilled

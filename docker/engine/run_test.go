@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -262,3 +263,5 @@ func TestFollowLogs(t *testing.T) {
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
 
 func stdio() shell.Stdio { return shell.Stdio{} }
+
+func itoa(n uint16) string { return strconv.Itoa(int(n)) }

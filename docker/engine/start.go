@@ -92,7 +92,13 @@ func (c *Container) prepare(ctx context.Context, n int) (*run, error) {
 	err := c.attachNetworks(ctx, r)
 	if err == nil {
 		r.sys = c.system(r)
-		if err = c.checkCommand(r.sys); err != nil {
+		if c.cfg.WorkingDir != "" {
+			err = r.sys.MakeDir(c.cfg.WorkingDir)
+		}
+		if err == nil {
+			err = c.checkCommand(r.sys)
+		}
+		if err != nil {
 			c.leaveNetworks(r)
 		}
 	}

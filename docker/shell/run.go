@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -205,11 +206,39 @@ func (c *Call) runner(params []string) (*interp.Runner, error) {
 			return nil, err
 		}
 	}
-	if c.Dir != "/" {
-		r.Reset()
-		r.Dir = c.Dir
+	return r, c.changeDir(r)
+}
+
+// changeDir makes the working directory of the command that of a new shell.
+func (c *Call) changeDir(r *interp.Runner) error {
+	if c.Dir == "/" {
+		return nil
 	}
-	return r, nil
+	file, err := parse(quoted([]string{"cd", c.Dir}))
+	if err != nil {
+		return err
+	}
+	return r.Run(context.Background(), file) // it asks for a file, and waits for nothing
+}
+
+// IsDir tells whether there is a directory.
+func (s *System) IsDir(dir string) bool {
+	info, err := s.stat(absolute("/", dir))
+	return err == nil && info.IsDir()
+}
+
+// MakeDir makes a directory, with those above it. One that is there is no error.
+func (s *System) MakeDir(dir string) error {
+	dir = absolute("/", dir)
+	for i := 1; i <= len(dir); i++ {
+		if i < len(dir) && dir[i] != '/' {
+			continue
+		}
+		if err := s.mkdir(dir[:i]); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // hidden begins the names of variables that are the shell's own business.
