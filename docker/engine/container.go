@@ -92,12 +92,12 @@ type run struct {
 	main    *process
 	gate    *gate
 	linkEnv []string           // environment by links
-	release []attachment       // guarded by the container's life; given by the swarm
 	kill    context.CancelFunc // ends all of it, with its sockets (SIGKILL)
 	done    chan struct{}      // closed when all of it has ended
 
-	mu    sync.Mutex
-	procs []*process // guarded by mu
+	mu      sync.Mutex
+	procs   []*process   // guarded by mu
+	release []attachment // guarded by mu; given by the swarm
 }
 
 // ID returns the container's id, 64 hex digits.

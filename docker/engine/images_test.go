@@ -202,9 +202,9 @@ func TestExecInstances(t *testing.T) {
 func TestStatsAndInfo(t *testing.T) {
 	e, _, _ := newEngine(t, 1)
 	c := run(t, e, sleeper("c1"))
-	shellOut(t, c, "ping -c 2 172.17.0.1")
+	shellOut(t, c, "ping -c 1 172.17.0.1")
 	s := c.Stats()
-	if len(s.Interfaces) != 1 || s.Interfaces[0].Name != "eth0" || s.Interfaces[0].RxPackets < 2 || s.Interfaces[0].TxBytes < 2*98 || s.PIDs != 1 {
+	if len(s.Interfaces) != 1 || s.Interfaces[0].Name != "eth0" || s.Interfaces[0].RxPackets < 1 || s.Interfaces[0].TxBytes < 98 || s.PIDs != 1 {
 		t.Errorf("Stats = %+v", s)
 	}
 	create(t, e, engine.ContainerConfig{Image: "nginx"})

@@ -41,19 +41,28 @@ func (c *Container) fromSwarm(ctx context.Context, r *run, ep cnm.EndpointConfig
 	if err != nil {
 		return ep, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.release = append(r.release, attachment{given.Network, release})
 	return given, nil
 }
 
 // giveBack gives back what the swarm gave for one network, or for all of them where the name is empty.
 func (r *run) giveBack(network string) {
-	r.release = slices.DeleteFunc(r.release, func(a attachment) bool {
-		if network != "" && a.network != network {
-			return false
+	var given, kept []attachment
+	r.mu.Lock()
+	for _, a := range r.release {
+		if network == "" || a.network == network {
+			given = append(given, a)
+		} else {
+			kept = append(kept, a)
 		}
+	}
+	r.release = kept
+	r.mu.Unlock()
+	for _, a := range slices.Backward(given) {
 		a.release()
-		return true
-	})
+	}
 }
 
 // ports returns what the container publishes (B26).

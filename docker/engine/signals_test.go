@@ -25,13 +25,17 @@ func TestStopSignals(t *testing.T) {
 		{"nginx ends", engine.ContainerConfig{Image: "nginx"}, "", 0},
 		{"nginx quits", engine.ContainerConfig{Image: "nginx", StopSignal: "SIGQUIT"}, "", 0},
 		{"redis ends", engine.ContainerConfig{Image: "redis"}, "TERM", 0},
-		{"python ignores SIGTERM", engine.ContainerConfig{Image: "chrch/web", Env: []string{"ROLE=cat", "DB=nobody"}}, "", 137},
+		{"python ignores SIGTERM", engine.ContainerConfig{Image: "chrch/web", Env: []string{"ROLE=cat", "DB=127.0.0.1:1"}}, "", 137},
 	} {
 		row.cfg.StopTimeout = &short
 		c := run(t, e, row.cfg)
 		eventually(t, row.show+": it serves", func() bool { return len(c.Logs()) > 0 || row.cfg.Image != "redis" && row.cfg.Image != "chrch/web" })
+		began := time.Now()
 		if err := c.Stop(soon(t), engine.StopOptions{Signal: row.signal}); err != nil || c.ExitCode() != row.status {
 			t.Errorf("%s: %v, status %d; want %d", row.show, err, c.ExitCode(), row.status)
+		}
+		if d := time.Since(began); d > 3*time.Second {
+			t.Errorf("%s: it took %s", row.show, d)
 		}
 	}
 }
