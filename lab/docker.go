@@ -80,6 +80,9 @@ func (l *Lab) startEngine(m *machine) error {
 	eng := engine.New(engine.Config{
 		Name: m.name, Controller: ctl, Host: m.ns, Spawn: g.spawn, Seed: derive(l.seed, "engine "+m.name), Log: l.log,
 		HostFiles: m.names.file, Watch: l.remember,
+		Attach: func(ctx context.Context, ep cnm.EndpointConfig) (cnm.EndpointConfig, func(), error) {
+			return l.attach(ctx, m.name, ep)
+		},
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -228,11 +231,7 @@ func (l *Lab) startContainer(ctx context.Context, x *topology.Container) error {
 		})
 	}
 	for _, e := range x.Networks {
-		ep, err := l.endpoint(ctx, x, e)
-		if err != nil {
-			return err
-		}
-		cfg.Networks = append(cfg.Networks, ep)
+		cfg.Networks = append(cfg.Networks, cnm.EndpointConfig{Network: e.Network, IP: e.IP, Aliases: e.Aliases})
 	}
 	c, err := eng.Create(cfg)
 	if err != nil {
@@ -244,27 +243,31 @@ func (l *Lab) startContainer(ctx context.Context, x *topology.Container) error {
 	return nil
 }
 
-// endpoint returns a container's place on a network; on an overlay the swarm gives it.
-func (l *Lab) endpoint(ctx context.Context, x *topology.Container, e topology.Endpoint) (cnm.EndpointConfig, error) {
-	if cluster := l.Cluster(); cluster != nil && l.overlay(e.Network) {
-		a, err := cluster.Attach(ctx, x.Host.Name, e.Network, e.IP)
-		if err != nil {
-			return cnm.EndpointConfig{}, fmt.Errorf("container %q on network %q: %w", x.Name, e.Network, err)
-		}
-		ep := a.Endpoint()
-		ep.Aliases = append(ep.Aliases, e.Aliases...)
-		return ep, nil
+// attach gives a container that is no task its place on a network of the swarm's, if it is one.
+func (l *Lab) attach(ctx context.Context, host string, ep cnm.EndpointConfig) (given cnm.EndpointConfig, release func(), err error) {
+	cluster := l.Cluster()
+	if cluster == nil {
+		return ep, nil, nil
 	}
-	return cnm.EndpointConfig{Network: e.Network, IP: e.IP, Aliases: e.Aliases}, nil
-}
-
-func (l *Lab) overlay(network string) bool {
-	for _, n := range l.spec.Networks {
-		if n.Name == network {
-			return n.Driver == topology.DriverOverlay
-		}
+	all := cluster.Networks()
+	at := slices.IndexFunc(all, func(n swarm.Network) bool { return n.Spec.Name == ep.Network || n.ID == ep.Network })
+	switch {
+	case at < 0:
+		return ep, nil, nil
+	case !all[at].Spec.Attachable: // O13
+		return ep, nil, engine.Errorf(engine.ErrForbidden, "Could not attach to network %s: rpc error: code = PermissionDenied "+
+			"desc = network %s not manually attachable", ep.Network, ep.Network)
 	}
-	return false
+	a, err := cluster.Attach(ctx, host, ep.Network, ep.IP)
+	if err != nil {
+		return ep, nil, err
+	}
+	ep.Network, ep.IP = a.Network.ID, a.IP.Addr()
+	return ep, func() {
+		if err := cluster.Detach(context.Background(), host, a); err != nil {
+			l.log.Warn("swarm network was not left", "host", host, "network", a.Network.Spec.Name, "error", err)
+		}
+	}, nil
 }
 
 func settings(all []topology.Setting) map[string]string {

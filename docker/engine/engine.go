@@ -40,8 +40,8 @@ type Config struct {
 	// PullDelay is how long each of the four steps of a layer takes to be pulled. 0: no time.
 	PullDelay time.Duration
 	// Attach has the swarm put a container that is no task on one of its networks, which may not be here yet: it returns
-	// the endpoint's settings with its address, and what gives that back. Its error is shown to the user. nil: the
-	// endpoint's settings are taken as they are.
+	// the endpoint's settings with its address, and what gives that back, nil if it knows no such network. Its error is
+	// shown to the user. nil: the endpoint's settings are taken as they are.
 	Attach func(ctx context.Context, ep cnm.EndpointConfig) (given cnm.EndpointConfig, release func(), err error)
 }
 

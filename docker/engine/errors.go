@@ -34,6 +34,9 @@ func (e *dockerError) Error() string { return e.text }
 // Unwrap returns the error's kinds.
 func (e *dockerError) Unwrap() []error { return e.kinds }
 
+// Errorf returns an error of a kind whose text is the format's alone.
+func Errorf(kind error, format string, args ...any) error { return fail(kind, format, args...) }
+
 func fail(kind error, format string, args ...any) error {
 	return &dockerError{text: fmt.Sprintf(format, args...), kinds: []error{kind}}
 }

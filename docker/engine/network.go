@@ -38,7 +38,7 @@ func (c *Container) fromSwarm(ctx context.Context, r *run, ep cnm.EndpointConfig
 		return ep, nil
 	}
 	given, release, err := attach(ctx, ep)
-	if err != nil {
+	if err != nil || release == nil {
 		return ep, err
 	}
 	r.mu.Lock()
