@@ -186,6 +186,11 @@ func (c *Client) Exec(ctx context.Context, req ExecRequest, stdio shell.Stdio) (
 	if stdio.In != nil {
 		go f.sendInput(stdio.In)
 	}
+	if req.Resized != nil {
+		over := make(chan struct{})
+		defer close(over)
+		go f.sendSizes(req.Resized, over)
+	}
 	a, err := f.await(ctx, stdio.Out, stdio.Err)
 	switch {
 	case err != nil:

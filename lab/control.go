@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/netsim-lab/netsim/docker/engine"
 )
 
 // The control protocol: a connection carries one request and what belongs to it, in frames of a kind, a length of four
@@ -19,6 +21,7 @@ const (
 	frameAnswer  byte = 'a' // an answer as JSON, the last frame
 	frameIn      byte = 'i' // standard input
 	frameInEnd   byte = 'e' // the end of the standard input, or of a capture
+	frameSize    byte = 'z' // the size of the client's terminal: rows and columns, two bytes each
 	frameStop    byte = 's' // Ctrl-C: the command is to end, and may still say something
 	frameOut     byte = 'o' // standard output, or pcapng
 	frameErr     byte = 'r' // standard error
@@ -26,7 +29,7 @@ const (
 )
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	maxFrame        = 1 << 20
 	chunkSize       = 32 << 10
 )
@@ -73,7 +76,12 @@ type ExecRequest struct {
 	Line  string   `json:",omitempty"` // a line of POSIX shell
 	Shell bool     `json:",omitempty"` // an interactive shell, whose input may hold 0x03 for Ctrl-C and 0x04 for Ctrl-D
 	TTY   bool     `json:",omitempty"` // as docker exec -it: what Argv runs has a terminal; see Shell
-	Input bool     `json:",omitempty"` // set by the client: there is a standard input
+	// Terminal is the size of the terminal that the standard input and output are, in raw mode: the lab echoes and edits what
+	// is typed, and standard error goes to standard output. nil: they are none.
+	Terminal *engine.Size `json:",omitempty"`
+	// Resized sends later sizes of the terminal, until it is closed or the command ends; nil: it keeps its size.
+	Resized <-chan engine.Size `json:"-"`
+	Input   bool               `json:",omitempty"` // set by the client: there is a standard input
 }
 
 // Info tells which lab runs where.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/netns"
 )
@@ -170,16 +172,13 @@ func (l *Lab) serveExec(ctx context.Context, f *frames, req ExecRequest) answer 
 func (l *Lab) serveCommand(ctx context.Context, f *frames, req ExecRequest, run func(context.Context, shell.Stdio) (int, error)) answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in := newInbox()
-	if !req.Input {
-		in.end()
-	}
+	in, stdio := f.stdio(req)
 	var reader sync.WaitGroup
 	reader.Go(func() { f.receive(in, cancel) })
 	defer reader.Wait()
 	defer func() { _ = f.conn.SetReadDeadline(time.Unix(1, 0)) }() // the reader ends
 	defer in.close()
-	exit, err := run(ctx, shell.Stdio{In: in, Out: f.stream(frameOut), Err: f.stream(frameErr), TTY: req.TTY})
+	exit, err := run(ctx, stdio)
 	a := answer{Exit: exit}
 	if err != nil {
 		a.Error = err.Error()
@@ -188,7 +187,7 @@ func (l *Lab) serveCommand(ctx context.Context, f *frames, req ExecRequest, run 
 }
 
 // receive takes a client's input until the client leaves or the reads end. stop ends the command.
-func (f *frames) receive(in *inbox, stop func()) {
+func (f *frames) receive(in input, stop func()) {
 	for {
 		kind, body, err := f.read()
 		switch {
@@ -202,6 +201,8 @@ func (f *frames) receive(in *inbox, stop func()) {
 			in.put(body)
 		case kind == frameInEnd:
 			in.end()
+		case kind == frameSize && len(body) == 4:
+			in.resize(engine.Size{Rows: binary.BigEndian.Uint16(body), Cols: binary.BigEndian.Uint16(body[2:])})
 		}
 	}
 }

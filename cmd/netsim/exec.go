@@ -41,7 +41,7 @@ func execCommand() *cobra.Command {
 		Long: `Run a command in a host, router, container or task of a running lab. Standard input, output and error are the
 command's, and its exit status is netsim's. A single argument that holds blanks or other signs of the shell is a line
 of POSIX shell; otherwise the arguments are the command's, unchanged. On a terminal a lone sh or bash is interactive,
-as in "netsim shell".
+as in "netsim shell", and so is any command whose input and output are one: docker run -it works as on a host.
 
 ` + nodeHelp,
 		Example: `  netsim exec client -- curl -s http://192.168.1.3:8000/
@@ -55,7 +55,9 @@ as in "netsim shell".
 			if len(req.Argv) == 1 && isLine(req.Argv[0]) {
 				req.Line, req.Argv = req.Argv[0], nil
 			}
-			if std := stdio(cmd); len(req.Argv) == 1 && shells[path.Base(req.Argv[0])] && isTerminal(std.In) {
+			if std := stdio(cmd); onTerminal(std) {
+				return interactIn(cmd.Context(), name, req, std)
+			} else if len(req.Argv) == 1 && shells[path.Base(req.Argv[0])] && isTerminal(std.In) {
 				req.TTY = true
 				return interactIn(cmd.Context(), name, req, std)
 			}
@@ -98,11 +100,21 @@ func stdio(cmd *cobra.Command) shell.Stdio {
 
 // execIn runs a command in a running lab and ends with its status.
 func execIn(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) error {
+	exit, err := exitOf(ctx, name, req, std)
+	return report(ctx, exit, err, std)
+}
+
+// exitOf runs a command in a running lab.
+func exitOf(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) (exit int, err error) {
 	c, err := lab.Await(ctx, name, startingUp)
 	if err != nil {
-		return err
+		return statusFailed, err
 	}
-	exit, err := c.Exec(ctx, req, std)
+	return c.Exec(ctx, req, std)
+}
+
+// report tells why a command could not run and returns how it ended.
+func report(ctx context.Context, exit int, err error, std shell.Stdio) error {
 	switch {
 	case ctx.Err() != nil:
 		return statusError(statusInterrupted)
@@ -122,9 +134,10 @@ func shellCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shell NODE",
 		Short: "Open a shell in a node of a running lab",
-		Long: `Open a shell in a host, router, container or task of a running lab. It reads a line at a time and runs it when it is
-complete; Ctrl-C ends what runs, Ctrl-D or exit the shell. Where standard input is no terminal its lines are run as a
-script. The exit status is that of the last command.
+		Long: `Open a shell in a host, router, container or task of a running lab. Lines are edited as in bash, the arrow keys bring
+back those that were typed; Ctrl-C ends what runs, Ctrl-D or exit the shell. docker exec -it and the like have the
+terminal to themselves until they end, or until ctrl-p ctrl-q. Where standard input is no terminal its lines are run as
+a script. The exit status is that of the last command.
 
 ` + nodeHelp,
 		Example: `  netsim shell host-a
@@ -146,6 +159,10 @@ script. The exit status is that of the last command.
 
 // interactIn is execIn for a shell on a terminal.
 func interactIn(ctx context.Context, name string, req lab.ExecRequest, std shell.Stdio) error {
+	if onTerminal(std) {
+		exit, err := exitOnTerminal(ctx, name, req, std)
+		return report(ctx, exit, err, std)
+	}
 	ctx, in, stop := console(ctx, std.In)
 	defer stop()
 	std.In = in

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,7 @@ type console struct {
 	rest []byte     // guarded by mu
 
 	outer func(f func()) (restore func()) // hears of interrupts; nil: they are bytes of the input
+	raw   atomic.Int32                    // how many commands read what is typed as it is
 
 	interruptMu sync.Mutex
 	interrupt   func() // guarded by interruptMu; nil, or called for each interruptByte, which is not passed on
@@ -59,7 +61,7 @@ func (c *console) pump() {
 		b, typed := c.strip(b[:n])
 		for len(b) > 0 {
 			chunk := b
-			if typed {
+			if typed && c.raw.Load() == 0 {
 				chunk = upToEnd(b)
 			}
 			if b = b[max(len(chunk), 1):]; !c.pass(chunk) {
@@ -112,7 +114,7 @@ func (c *console) strip(b []byte) (kept []byte, typed bool) {
 	c.interruptMu.Lock()
 	interrupt := c.interrupt
 	c.interruptMu.Unlock()
-	if interrupt == nil {
+	if interrupt == nil || c.raw.Load() > 0 {
 		return b, c.outer != nil
 	}
 	kept = b[:0]
@@ -192,4 +194,20 @@ func (c *console) readLine(ctx context.Context) (string, error) {
 		}
 	}
 	return string(line), nil
+}
+
+// sessionTerminal is a session's terminal, whose input goes through a console.
+type sessionTerminal struct {
+	Terminal
+	in *console
+}
+
+// Raw implements Terminal.
+func (t sessionTerminal) Raw() (restore func()) {
+	t.in.raw.Add(1)
+	cooked := t.Terminal.Raw()
+	return sync.OnceFunc(func() {
+		cooked()
+		t.in.raw.Add(-1)
+	})
 }

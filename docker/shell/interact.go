@@ -46,7 +46,9 @@ func (c *Call) interact(ctx context.Context) int {
 		interrupted := reading.Err() != nil
 		done()
 		if interrupted && ctx.Err() == nil {
-			c.say("") // what was typed of a command is forgotten
+			if in.outer == nil { // or the terminal has shown it
+				c.say("") // what was typed of a command is forgotten
+			}
 			code = statusInterrupted
 			continue
 		}

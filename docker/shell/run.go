@@ -95,6 +95,9 @@ func newSession(ctx context.Context, sys *System, std Stdio) (*session, error) {
 		if std.TTY {
 			s.in.outer = std.OnInterrupt
 		}
+		if std.Terminal != nil {
+			s.io.Terminal = sessionTerminal{std.Terminal, s.in}
+		}
 	}
 	s.io.Out, s.io.Err = serialize(std.Out, std.Err)
 	s.jobs.init(sys)
