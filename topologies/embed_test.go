@@ -42,3 +42,33 @@ func ExampleOpen() {
 	fmt.Println(err, strings.HasPrefix(string(src), "#"), slices.Contains(topologies.Names(), "pets-overlay"))
 	// Output: <nil> true true
 }
+
+// The fabrics carry the app of pets-overlay as it is: the same networks and services, and all of its steps first.
+func TestFabricsCarryThePetsUnchanged(t *testing.T) {
+	app := func(name string) (text string, steps []string) {
+		src, err := topologies.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := topology.Parse(name+".yaml", src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range spec.Steps {
+			steps = append(steps, s.Name)
+		}
+		_, rest, _ := strings.Cut(string(src), "\nswarm:")
+		text, _, _ = strings.Cut(rest, "\nsteps:")
+		return text, steps
+	}
+	want, wantSteps := app("pets-overlay")
+	for _, name := range []string{"spine-leaf", "three-tier"} {
+		got, steps := app(name)
+		if got != want {
+			t.Errorf("the swarm, networks and services of %s are\n%s\nwant those of pets-overlay\n%s", name, got, want)
+		}
+		if len(steps) <= len(wantSteps) || !slices.Equal(steps[:len(wantSteps)], wantSteps) {
+			t.Errorf("the steps of %s are %q; want them to begin with %q", name, steps, wantSteps)
+		}
+	}
+}
