@@ -218,10 +218,7 @@ func (ns *Namespace) putIP(b []byte, h ipFields, total int) {
 // nextID returns the first of n identifications in a row; a train takes as many as it has wire frames.
 func (ns *Namespace) nextID(n uint16) uint16 { return uint16(ns.ipID.Add(uint32(n))) - n }
 
-// send parses and sends a packet that the namespace made.
-func (ns *Namespace) send(f *fabric.Frame, out *emitter) { ns.sendAnswer(f, nil, out) }
-
-// sendAnswer sends a packet that the namespace made because of another, whose trace is given; nil: it has none.
+// sendAnswer parses and sends a packet that the namespace made because of another, whose trace is given; nil: it has none.
 func (ns *Namespace) sendAnswer(f *fabric.Frame, to *fabric.Trace, out *emitter) {
 	if reason := f.Parse3(wire.TypeIPv4, 0); reason != 0 {
 		ns.Drop(f, reason, ns.cfg.Name)

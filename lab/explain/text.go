@@ -29,7 +29,6 @@ type teller struct {
 	w     io.Writer
 	story *Story
 	all   bool
-	width int // of the column of places
 }
 
 func (t *teller) printf(format string, args ...any) {
