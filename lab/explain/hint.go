@@ -39,6 +39,8 @@ var hints = map[fabric.DropReason]hint{
 	fabric.DropRate:             {"the cable is slower than what is sent, and its queue is full", "netsim link A B --rate, or send slower"},
 	fabric.DropTransport:        {"the tunnel's socket did not take it", "see the log of netsim"},
 	fabric.DropClosed:           {"what should take it has ended", "start the container or the lab again"},
+	fabric.DropSTP:              {"the spanning tree keeps the port closed, so that there is no loop", "nothing to do: there is another way, or will be once the tree is built"},
+	fabric.DropPartition:        {"the hosts are in different groups of a partition", "netsim link --heal ends it"},
 	fabric.DropUnknownProto:     {"the node does not speak that protocol", "only IPv4, ARP, TCP, UDP and ICMP are spoken"},
 }
 
