@@ -285,7 +285,11 @@ const tagSlack = wire.VLANLen
 // dropOversized drops what is longer than the interface takes, as Linux does at the end of a veth pair and network
 // cards do. It returns the rest; the slice of the caller stays as it is.
 func (i *Interface) dropOversized(batch []*fabric.Frame) []*fabric.Frame {
-	mtu := i.MTU() + tagSlack
+	mtu := i.MTU()
+	if i.kind == KindPhysical {
+		mtu = max(mtu, DefaultMTU) // the buffers of a network card hold a full Ethernet frame, whatever its MTU
+	}
+	mtu += tagSlack
 	for n, f := range batch {
 		if f.Len() <= mtu || f.Fits(mtu) {
 			continue
