@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Terminal is the terminal that a session is on, for commands that want more of it than lines. All methods may be called
@@ -21,9 +22,25 @@ type Terminal interface {
 	Watch(changed func()) (stop func())
 }
 
-// Input returns the command's standard input; its Reads end when ctx does, at the latest after stop. It is for commands
-// that read in a goroutine of their own.
-func (c *Call) Input(ctx context.Context) (in io.Reader, stop func()) { return readerFor(ctx, c.In) }
+// Input returns the command's standard input; its Reads end when ctx does. It is for commands that read in a goroutine of
+// their own. They call stop when that has ended: what was not read is left to the next command.
+func (c *Call) Input(ctx context.Context) (in io.Reader, stop func()) {
+	f, ok := c.In.(*os.File)
+	if !ok {
+		return readerFor(ctx, c.In)
+	}
+	ended := make(chan struct{})
+	end := context.AfterFunc(ctx, func() {
+		_ = f.SetReadDeadline(past)
+		close(ended)
+	})
+	return f, func() {
+		if !end() {
+			<-ended
+		}
+		_ = f.SetReadDeadline(time.Time{})
+	}
+}
 
 // NoInput tells whether the command has no standard input at all: nobody gave the session one.
 func (c *Call) NoInput() bool {

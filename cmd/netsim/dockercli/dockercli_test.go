@@ -71,6 +71,7 @@ func TestLines(t *testing.T) {
 		{name: "exec", script: "docker exec plain cat", out: "hello\n", err: "oops\n", code: 7},
 		{name: "exec of nobody", script: "docker exec nobody cat", err: "No such container: nobody", code: 1},
 		{name: "exec with an input", script: "echo words | docker exec -i plain cat", out: "hello\nwords\n", code: 7},
+		{name: "an input that another call leaves alone", script: "echo words | docker exec -i plain$(docker ps -q) cat", out: "hello\nwords\n", code: 7},
 		{name: "exec on no terminal (X105)", script: "docker exec -it tty sh", in: "x\n", code: 1, err: "the input device is not a TTY\n"},
 		{name: "exec -it where nobody types", script: "docker exec -it tty sh", out: "hello\n", code: 7},
 		{name: "run -it where nobody types", script: "docker run -it busybox sh", out: "hello\n", code: 7},

@@ -27,6 +27,7 @@ type session struct {
 	dir  string // where files that docker reads are laid down; empty: there are none
 
 	input context.CancelFunc // ends Reads of the standard input
+	leave func()             // lets go of it
 	hush  atomic.Bool        // docker's standard error is not wanted any more
 	reads sync.WaitGroup     // Reads of streams that docker may have left behind
 
@@ -44,7 +45,7 @@ func newSession(ctx context.Context, c *shell.Call, dial Dialer) *session {
 	s.input = cancel
 	s.term = newConsole(c)
 	in, stop := c.Input(reading)
-	context.AfterFunc(reading, stop)
+	s.leave = stop
 	s.cli = &dockerCLI{session: s, ctx: context.WithoutCancel(ctx), config: emptyConfig()}
 	s.cli.in = streams.NewIn(&input{session: s, r: s.term.input(in)})
 	s.cli.out, s.cli.err = streams.NewOut(s.term.output(c.Out)), streams.NewOut(errWriter{s})
@@ -65,6 +66,7 @@ func (s *session) end() {
 	s.input()
 	s.cut()
 	s.reads.Wait()
+	s.leave()
 	s.term.restore()
 	if s.dir != "" {
 		_ = os.RemoveAll(s.dir) // below the temporary directory
