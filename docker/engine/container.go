@@ -69,6 +69,7 @@ type Container struct {
 	restarts          int                  // guarded by mu; by the policy
 	inARow            int                  // guarded by mu; restarts without a long run between them
 	stopped           bool                 // guarded by mu; the user stopped it
+	keep              bool                 // guarded by mu; it is stopped to be started again, and not removed
 	run               *run                 // guarded by mu; nil unless running
 	io                *stdio               // guarded by mu; of the current run, or the next one
 	exited            chan struct{}        // guarded by mu; closed when the current run has ended

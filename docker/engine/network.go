@@ -316,8 +316,11 @@ func (e *Engine) ConnectNetwork(ctx context.Context, network, container string, 
 		return err
 	}
 	if err := r.sandbox.Connect(ctx, given); err != nil {
-		if given.Network != "" {
+		if given.Network != ep.Network { // the swarm gave it
 			r.giveBack(given.Network)
+		}
+		if r.life.Err() != nil {
+			return c.errNotRunning() // it ended meanwhile
 		}
 		return err
 	}

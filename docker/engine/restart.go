@@ -38,7 +38,7 @@ func (c *Container) next(group context.Context, lasted time.Duration) func(conte
 	again := group.Err() == nil && !c.stopped && c.policy.restarts(c.exitCode, c.restarts+1)
 	if !again {
 		c.state = Exited
-		if c.cfg.AutoRemove && group.Err() == nil {
+		if c.cfg.AutoRemove && !c.keep && group.Err() == nil {
 			return c.removeSelf
 		}
 		return func(context.Context) {}

@@ -68,6 +68,15 @@ func TestAutoRemove(t *testing.T) {
 	if got := <-gone; got.Code != 7 || len(e.Containers()) != 0 {
 		t.Errorf("status %d, %d containers; want 7, none", got.Code, len(e.Containers()))
 	}
+	kept := sleeper("kept")
+	kept.AutoRemove = true
+	c = run(t, e, kept)
+	if err := c.Restart(soon(t), engine.StopOptions{Timeout: immediately}); err != nil || c.State() != engine.Running {
+		t.Errorf("restart of what is to go with its program: %v, %s", err, c.State())
+	}
+	if err := c.Remove(soon(t), engine.RemoveOptions{Force: true}); err != nil && !errors.Is(err, engine.ErrNotFound) {
+		t.Error(err)
+	}
 	c = create(t, e, engine.ContainerConfig{Image: "busybox", NetworkMode: "nonet", AutoRemove: true})
 	if err := c.Start(soon(t)); !errors.Is(err, engine.ErrNotFound) || len(e.Containers()) != 0 {
 		t.Errorf("a failed start: %v, %d containers", err, len(e.Containers()))

@@ -140,8 +140,9 @@ func (c *Container) Kill(ctx context.Context, signal string) error {
 
 // Restart stops the container if it runs, and starts it.
 func (c *Container) Restart(ctx context.Context, opts StopOptions) error {
-	switch err := c.Stop(ctx, opts); {
-	case err != nil && !errors.Is(err, ErrNotModified):
+	c.setKeep(true)
+	defer c.setKeep(false)
+	if err := c.Stop(ctx, opts); err != nil && !errors.Is(err, ErrNotModified) {
 		return err
 	}
 	if err := c.startOnce(ctx, false); err != nil && !errors.Is(err, ErrNotModified) {
@@ -149,6 +150,12 @@ func (c *Container) Restart(ctx context.Context, opts StopOptions) error {
 	}
 	c.event("restart", nil)
 	return nil
+}
+
+func (c *Container) setKeep(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep = on
 }
 
 // RemoveOptions says how a container is removed.
