@@ -86,6 +86,10 @@ func netTools() map[string]entry {
 		"host":       {run: runHost, on: rich, pkg: "dnsutils"},
 		"getent":     {run: runGetent, on: notBusybox},
 		"traceroute": {run: runTraceroute, on: notUbuntu, pkg: "traceroute"},
+		"tracepath":  {run: runTracepath, on: rich, pkg: "iputils-tracepath"},
+		"mtr":        {run: runMtr, on: rich, pkg: "mtr"},
+		"hey":        {run: runHey, on: rich, pkg: "hey"},
+		"ab":         {run: runAb, on: rich, pkg: "apache2-utils"},
 		"redis-cli":  {run: runRedis, on: rich, pkg: "redis-tools"},
 		"tcpdump":    {run: runTcpdump, on: rich, pkg: "tcpdump", dir: "/usr/sbin"},
 	}
