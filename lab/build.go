@@ -16,6 +16,7 @@ import (
 // physical is the fabric of a lab: what one would cable.
 type physical struct {
 	switches map[string]*l2switch.Switch
+	consoles map[string]*machine // where commands of switches run, by the switch's name
 	machines map[string]*machine // hosts, routers and the name server, by name
 	order    []*machine
 	cables   []*cable
@@ -32,7 +33,8 @@ type machine struct {
 	ns     *netns.Namespace
 	host   *topology.Host // nil: it is none
 	router *topology.Router
-	kernel *kernelHost // nil: it is a simulated one
+	kernel *kernelHost      // nil: it is a simulated one
+	sw     *l2switch.Switch // of a switch's console
 	names  *hostNames
 	addr   netip.Prefix // the first it has
 
@@ -56,7 +58,7 @@ func derive(seed uint64, name string) uint64 {
 
 // buildFabric makes the switches, machines and cables of spec. It starts nothing.
 func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
-	p := &physical{switches: map[string]*l2switch.Switch{}, machines: map[string]*machine{}, away: spec.Fabric.Remotes(), awayHosts: map[string]bool{}}
+	p := &physical{switches: map[string]*l2switch.Switch{}, consoles: map[string]*machine{}, machines: map[string]*machine{}, away: spec.Fabric.Remotes(), awayHosts: map[string]bool{}}
 	f := &spec.Fabric
 	for i := range f.Switches {
 		s := &f.Switches[i]
@@ -64,6 +66,7 @@ func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
 			continue
 		}
 		p.switches[s.Name] = l2switch.New(l2switch.Config{Name: s.Name, VLANFiltering: len(s.VLANs) > 0, STP: treeConfig(s, i, seed)})
+		p.consoles[s.Name] = &machine{name: s.Name, sw: p.switches[s.Name], ns: netns.New(netns.Config{Name: s.Name, Seed: derive(seed, s.Name)})}
 	}
 	for i := range f.Hosts {
 		if f.Hosts[i].Remote.IsValid() {

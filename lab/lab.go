@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -114,6 +115,9 @@ func (l *Lab) build() (err error) {
 	for _, m := range l.phys.order {
 		m.names = newHostNames(m, l.names.nearest(m))
 	}
+	for _, m := range l.phys.consoles {
+		m.names = newHostNames(m, netip.Addr{})
+	}
 	l.rememberCables()
 	l.fitTrains()
 	return nil
@@ -202,6 +206,9 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 		g.spawn(sw.Run)
 	}
 	for _, m := range l.phys.order {
+		g.spawn(m.ns.Run)
+	}
+	for _, m := range l.phys.consoles {
 		g.spawn(m.ns.Run)
 	}
 	if len(l.phys.looped()) > 0 {

@@ -255,7 +255,6 @@ func TestLookup(t *testing.T) {
 		{"cat-weg", "", `did you mean "cat-web"?`},
 		{"host-b/cat-web", "", `no host "host-b" with an engine; did you mean "host-a"?`},
 		{"client/cat-web", "", `no host "client" with an engine`},
-		{"tor", "", "is a switch"},
 		{"zzzzzzzz", "", "there are host-a, host-a/cat-db"},
 	} {
 		n, err := l.Lookup(row.name)

@@ -27,6 +27,7 @@ const (
 	KindHost       NodeKind = "host"
 	KindKernelHost NodeKind = "kernel host" // a network namespace of the machine's kernel
 	KindRouter     NodeKind = "router"
+	KindSwitch     NodeKind = "switch"
 	KindNameServer NodeKind = "name server"
 	KindContainer  NodeKind = "container"
 	KindTask       NodeKind = "task"
@@ -138,10 +139,13 @@ func (l *Lab) taskNames() map[string]string {
 // ErrNoNode is what errors about a node that is not there wrap.
 var ErrNoNode = errors.New("no such node")
 
-// Lookup returns the node of that name: a host, a router or "dns", HOST/CONTAINER, SERVICE.SLOT, HOST/SERVICE.SLOT, or a
+// Lookup returns the node of that name: a host, a router, a switch (where brctl and bridge show what it does) or "dns", HOST/CONTAINER, SERVICE.SLOT, HOST/SERVICE.SLOT, or a
 // container's bare name where one host has it. In place of a container's name the beginning of its id does, too. The
 // error wraps ErrNoNode and names the node that was most likely meant, or says that several fit.
 func (l *Lab) Lookup(name string) (*Node, error) {
+	if m := l.phys.consoles[name]; m != nil {
+		return &Node{lab: l, name: name, kind: KindSwitch, host: name, ns: m.ns, machine: m}, nil
+	}
 	all := l.Nodes()
 	host, guest, split := strings.Cut(name, "/")
 	if !split {
@@ -208,9 +212,6 @@ func (l *Lab) engineHosts() []string {
 
 // unknown ends the message about a name that fits nothing.
 func (l *Lab) unknown(name string, all []*Node) string {
-	if l.phys.switches[name] != nil {
-		return " is a switch, where no command runs"
-	}
 	machine, _, _ := strings.Cut(name, "/")
 	if text := l.phys.elsewhere(machine); text != "" {
 		return text
@@ -295,7 +296,7 @@ func (n *Node) System() *shell.System {
 func (m *machine) system(l *Lab) *shell.System {
 	m.once.Do(func() {
 		m.sys = &shell.System{
-			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file,
+			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file, Switch: m.sw,
 			Sandboxes: func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
 			Processes: func() []shell.Process { return l.processes(m.name) },
 			Extra:     l.hostTools(m),

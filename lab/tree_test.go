@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/fabric"
 )
 
@@ -84,6 +85,14 @@ func TestSpanningTreeInALab(t *testing.T) {
 		all(3 * time.Second)
 		setLink(t, l, cut, &up)
 		all(3 * time.Second)
+	}
+	for line, want := range map[string]string{"brctl show": "yes", "brctl showstp s1": "root port\t\t   0", "bridge link": "1: a state UP master s1 state forwarding priority 32", "bridge fdb": "master s1",
+		"bridge vlan": "s2\t 1 PVID"} {
+		var out bytes.Buffer
+		exit, err := l.MustNode("s1").Run(soon(t), line, shell.Stdio{Out: &out, Err: &out})
+		if err != nil || exit != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: status %d, %v, printed\n%s\nwant %q in it", line, exit, err, &out, want)
+		}
 	}
 	tree, ok := l.phys.switches["s1"].Tree()
 	if !ok || tree.Root != tree.ID {

@@ -33,6 +33,9 @@ func bridges(ns *netns.Namespace) []*netns.Interface {
 
 // runBrctl is brctl: show, showmacs, addbr, delbr, addif, delif.
 func runBrctl(_ context.Context, c *Call) int {
+	if c.Sys.Switch != nil {
+		return c.switchTool(c.Sys.Switch)
+	}
 	args := c.Args[1:]
 	if len(args) == 0 {
 		return c.say1("Usage: brctl [commands]\ncommands: show, showmacs, addbr, delbr, addif, delif", 1)
@@ -136,6 +139,9 @@ func (c *Call) showMACs(sw *l2switch.Switch) int {
 
 // runBridge is bridge: fdb show, link show, vlan show.
 func runBridge(_ context.Context, c *Call) int {
+	if c.Sys.Switch != nil {
+		return c.switchTool(c.Sys.Switch)
+	}
 	args := c.Args[1:]
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		args = args[1:]
@@ -272,14 +278,7 @@ func (c *Call) showVLANs(dev string) {
 			if dev != "" && p.Name != dev {
 				continue
 			}
-			ids := []string{fmt.Sprintf("\t %d PVID Egress Untagged\n", max(p.Config.VLAN, 1))}
-			if p.Config.Trunk != nil {
-				ids = nil
-				for _, id := range p.Config.Trunk {
-					ids = append(ids, fmt.Sprintf("\t %d\n", id))
-				}
-			}
-			c.Printf("%s%s\n", p.Name, strings.Join(ids, ""))
+			c.Printf("%s%s\n", p.Name, vlanLines(p.Config))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/dns"
+	"github.com/netsim-lab/netsim/l2switch"
 	"github.com/netsim-lab/netsim/netns"
 )
 
@@ -59,6 +60,8 @@ type System struct {
 	// Sandboxes returns the namespaces that `ip netns` and `nsenter --net` know by name, as those below
 	// /var/run/docker/netns; nil: there are none.
 	Sandboxes func() map[string]*netns.Namespace
+	// Switch is what brctl and bridge show on a physical switch; nil: the bridges of the namespace.
+	Switch *l2switch.Switch
 	// Processes lists what runs, for ps and the owners of sockets; nil: ps shows the shell alone.
 	Processes func() []Process
 

@@ -33,10 +33,8 @@ func (c *checker) settleNode(n *Node) {
 		}
 		n.Host = host
 		c.settleGuest(n, rest)
-	case c.hosts[host] != nil || c.routers[host] != nil:
-		n.Host = host
 	case c.nodes[host].kind != "":
-		c.failAt(n.Pos, "%q is a %s; a command runs on a host or router, in a container or in a task", host, c.nodes[host].kind)
+		n.Host = host
 	case c.settleTask(n, host):
 	default:
 		c.unknownNode(n)

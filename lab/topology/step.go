@@ -21,7 +21,7 @@ type Step struct {
 	Retry  time.Duration // pause between two tries
 }
 
-// Node is where a step runs. A host or router has only Host; a container has Host and
+// Node is where a step runs. A host, router or switch has only Host; a container has Host and
 // Container; a task has Service and Slot, and Host when the file insists on
 // the host it must run on.
 type Node struct {
