@@ -48,6 +48,9 @@ func (c *call) containerCreate() error {
 		return err
 	}
 	warnings := append([]string{}, ctr.Warnings()...)
+	if c.version >= version144 && !cfg.MAC.IsZero() {
+		warnings = append(warnings, "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.")
+	}
 	return c.json(http.StatusCreated, container.CreateResponse{ID: ctr.ID(), Warnings: warnings})
 }
 

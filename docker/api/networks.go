@@ -203,11 +203,27 @@ func (c *call) networkCreate() error {
 	if err != nil {
 		return err
 	}
+	if cfg.Driver == cnm.DriverOverlay {
+		if err := c.noOverlays(); err != nil {
+			return err
+		}
+	}
 	n, err := c.s.engine.CreateNetwork(cfg)
 	if err != nil {
 		return err
 	}
 	return c.json(http.StatusCreated, network.CreateResponse{ID: n.ID(), Warning: warning})
+}
+
+// noOverlays refuses to make a network of the swarm. Outside of one the engine has the words.
+func (c *call) noOverlays() error {
+	switch swarm := c.s.swarm(); {
+	case swarm.Manager:
+		return &apiError{http.StatusNotImplemented, textLabSwarm}
+	case swarm.Active:
+		return &apiError{http.StatusForbidden, "Cannot create a multi-host network from a worker node. Please create the network from a manager node."}
+	}
+	return nil
 }
 
 // textNoIPv6 warns of what a lab has not.
@@ -298,6 +314,9 @@ func (c *call) networkRemove() error {
 	n, err := c.network()
 	if err != nil {
 		return err
+	}
+	if n.Scope() == "swarm" {
+		return c.noManager()
 	}
 	if err := c.s.engine.RemoveNetwork(n.ID()); err != nil {
 		return err

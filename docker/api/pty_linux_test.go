@@ -99,6 +99,18 @@ func (c *cli) awaitRaw(master *os.File) {
 	}
 }
 
+// resize gives a terminal another size, "30 100".
+func (c *cli) resize(master *os.File, size string) {
+	c.t.Helper()
+	var w unix.Winsize
+	if _, err := fmt.Sscan(size, &w.Row, &w.Col); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &w); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // dialog runs a line on a terminal: it waits for what is to be shown, types, and returns what the terminal has shown.
 func (c *cli) dialog(line string, steps []string) string {
 	c.t.Helper()
@@ -122,6 +134,10 @@ func (c *cli) dialog(line string, steps []string) string {
 	for _, step := range steps {
 		if step == "< (raw)" {
 			c.awaitRaw(master)
+			continue
+		}
+		if size, ok := strings.CutPrefix(step, "! "); ok {
+			c.resize(master, size)
 			continue
 		}
 		text, err := strconv.Unquote(`"` + step[2:] + `"`)

@@ -49,6 +49,11 @@ func TestSwarmHeader(t *testing.T) {
 		{SwarmInfo{Active: true}, "active/worker", 503, textWorker},
 		{SwarmInfo{Active: true, Manager: true}, "active/manager", 501, textLabSwarm},
 	} {
+		overlay := map[bool]int{false: 403, true: 501}[row.state.Manager]
+		state = row.state
+		if status, body := r.do(http.MethodPost, "/networks/create", `{"Name":"o","Driver":"overlay"}`); status != overlay {
+			t.Errorf("%+v: an overlay: %d %s; want %d", row.state, status, body, overlay)
+		}
 		state = row.state
 		if got := r.open(http.MethodHead, "/_ping", "").Header.Get("Swarm"); got != row.header {
 			t.Errorf("%+v: header %q; want %q", row.state, got, row.header)
