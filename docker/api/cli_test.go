@@ -186,7 +186,7 @@ var (
 	reShortID = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 	reStamp   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| \+0000 UTC)`)
 	reAgo     = regexp.MustCompile(`(Less than a second|About a minute|About an hour|\d+ (seconds?|minutes?|hours?|days?|weeks?|months?|years?))( ago)?`)
-	rePing    = regexp.MustCompile(`time[=:] ?[0-9.]+ ?ms`)
+	rePing    = regexp.MustCompile(`time[=: ] ?[0-9.]+ ?ms`)
 	reTrip    = regexp.MustCompile(`= [0-9.]+/[0-9.]+/[0-9.]+(/[0-9.]+)? ms`)
 	rePid     = regexp.MustCompile(`"Pid": [1-9]\d*`)
 	reMachine = regexp.MustCompile(`(?m)^( *(?:Go version|OS/Arch|Built|CPUs|Architecture|Total Memory|ID):) .*$`)

@@ -68,10 +68,12 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// await waits until the screen shows text behind at, and returns where it ends; -1: it does not.
-func (s *screen) await(text string, at int) int {
+// await waits until the screen shows text behind at, and returns where it ends; -1: it does not. It calls nudge at times.
+func (s *screen) await(text string, at int, nudge func()) int {
 	late := time.NewTimer(20 * time.Second)
 	defer late.Stop()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		shown := s.String()
 		if i := strings.Index(shown[min(at, len(shown)):], text); i >= 0 {
@@ -79,6 +81,8 @@ func (s *screen) await(text string, at int) int {
 		}
 		select {
 		case <-s.more:
+		case <-tick.C:
+			nudge()
 		case <-late.C:
 			return -1
 		}
@@ -130,7 +134,7 @@ func (c *cli) dialog(line string, steps []string) string {
 	s := &screen{more: make(chan struct{}, 1)}
 	read := make(chan struct{})
 	go func() { defer close(read); s.read(master) }()
-	at := 0
+	at, nudge := 0, func() {}
 	for _, step := range steps {
 		if step == "< (raw)" {
 			c.awaitRaw(master)
@@ -138,6 +142,7 @@ func (c *cli) dialog(line string, steps []string) string {
 		}
 		if size, ok := strings.CutPrefix(step, "! "); ok {
 			c.resize(master, size)
+			nudge = func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGWINCH) } // docker may not have listened yet
 			continue
 		}
 		text, err := strconv.Unquote(`"` + step[2:] + `"`)
@@ -145,7 +150,7 @@ func (c *cli) dialog(line string, steps []string) string {
 			c.t.Fatalf("%s: %v", step, err)
 		}
 		if step[0] == '<' {
-			if at = s.await(text, at); at < 0 {
+			if at = s.await(text, at, nudge); at < 0 {
 				_ = cmd.Process.Kill()
 				_ = cmd.Wait()
 				return fmt.Sprintf("%s\n[%q was not shown]", s, text)

@@ -71,6 +71,7 @@ type Container struct {
 	stopped           bool                 // guarded by mu; the user stopped it
 	keep              bool                 // guarded by mu; it is stopped to be started again, and not removed
 	run               *run                 // guarded by mu; nil unless running
+	dying             bool                 // guarded by mu; its program has ended, and run is about to
 	io                *stdio               // guarded by mu; of the current run, or the next one
 	exited            chan struct{}        // guarded by mu; closed when the current run has ended
 	exitCode          int                  // guarded by mu

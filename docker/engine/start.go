@@ -292,8 +292,9 @@ func (c *Container) supervise(group, program context.Context, r *run) {
 // end takes the container off its networks and notes its end. What it returns is to be done once the run is over.
 func (c *Container) end(group context.Context, r *run, code int) (next func(context.Context)) {
 	r.leave(r.main)
+	var lasted time.Duration
 	c.mu.Lock()
-	lasted := time.Since(c.started)
+	lasted, c.dying = time.Since(c.started), true
 	c.mu.Unlock()
 	c.out.finish()
 	c.health.end()
@@ -308,7 +309,7 @@ func (c *Container) end(group context.Context, r *run, code int) (next func(cont
 	c.mu.Lock()
 	c.io.close()
 	c.io = c.newIO()
-	c.run, c.exitCode, c.finished, c.pid = nil, code, time.Now(), 0
+	c.run, c.dying, c.exitCode, c.finished, c.pid = nil, false, code, time.Now(), 0
 	next = c.next(group, lasted)
 	c.notify(Exit{Code: code}, WaitNotRunning, WaitNextExit)
 	close(c.exited)

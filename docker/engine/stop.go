@@ -174,10 +174,29 @@ func (c *Container) Remove(ctx context.Context, opts RemoveOptions) error {
 				}
 			}
 		}
+		if err := c.settle(ctx); err != nil {
+			return err
+		}
 		again, err := c.removeOnce(opts)
 		if !again {
 			return err
 		}
+	}
+}
+
+// settle waits for the end of a run whose program has ended: whoever heard of that may remove the container.
+func (c *Container) settle(ctx context.Context) error {
+	c.mu.Lock()
+	r, dying := c.run, c.dying
+	c.mu.Unlock()
+	if r == nil || !dying {
+		return nil
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("remove container %s: %w", c.Name(), ctx.Err())
 	}
 }
 
