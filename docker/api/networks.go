@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -263,7 +264,7 @@ func networkConfig(req *network.CreateRequest) (cfg cnm.NetworkConfig, warning s
 		v4 = append(v4, p)
 	}
 	if len(v4) > 1 {
-		return cfg, "", invalid("%s driver doesn't support multiple subnets", cfg.Driver)
+		return cfg, "", invalid("%s driver doesn't support multiple subnets", cmp.Or(cfg.Driver, cnm.DriverBridge))
 	}
 	if len(v4) == 1 {
 		err = poolConfig(&cfg, v4[0])

@@ -14,16 +14,6 @@ import (
 	"github.com/netsim-lab/netsim/netns"
 )
 
-// Options of bridge networks, and the MTU of all (B23).
-const (
-	optDefaultBridge = "com.docker.network.bridge.default_bridge"
-	optICC           = "com.docker.network.bridge.enable_icc"
-	optMasquerade    = "com.docker.network.bridge.enable_ip_masquerade"
-	optHostBinding   = "com.docker.network.bridge.host_binding_ipv4"
-	optBridgeName    = "com.docker.network.bridge.name"
-	optMTU           = "com.docker.network.driver.mtu"
-)
-
 // bridgeDriver makes networks out of bridges in the host's namespace.
 type bridgeDriver struct {
 	c  *Controller
@@ -35,12 +25,13 @@ type bridgeDriver struct {
 
 // bridge is what the driver keeps with a network.
 type bridge struct {
-	name        string
-	iface       *netns.Interface
-	subnet      netip.Prefix
-	icc, masq   bool
-	internal    bool
-	hostBinding netip.Addr // where ports are published by default
+	id, name string
+	iface    *netns.Interface
+	foreign  bool         // the interface was there before
+	added    netip.Prefix // the address that it was given then
+	subnet   netip.Prefix
+	internal bool
+	opts     bridgeOptions
 }
 
 func newBridgeDriver(c *Controller) *bridgeDriver {
@@ -55,22 +46,15 @@ func (d *bridgeDriver) createNetwork(n *Network) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	host := d.c.cfg.Host
-	if _, ok := host.Interface(b.name); ok {
-		return fail(ErrForbidden, "cannot create network %s (%s): the host has an interface of that name", n.id, b.name)
+	if err := d.adopt(b, n); err != nil {
+		return err
 	}
-	d.c.newIndex(host)
-	b.iface, err = host.AddBridge(netns.InterfaceConfig{
-		Name: b.name, MAC: d.c.newBridgeMAC(), MTU: n.MTU(), Addr: netip.PrefixFrom(n.gateway, n.subnet.Bits()),
-	})
-	if err != nil {
-		return fmt.Errorf("create network %s: %w", n.name, err)
-	}
-	if !b.icc {
+	b.iface.SetRouteLocalnet(d.c.cfg.NoUserlandProxy) // B21
+	if !b.opts.icc || d.c.cfg.NoUserlandProxy {
 		b.iface.Bridge().SetHook(d.filterBridged(b.name))
 	}
 	if err := d.addNetworkRules(b); err != nil {
-		return errors.Join(fmt.Errorf("create network %s: %w", n.name, err), host.RemoveInterface(b.name))
+		return errors.Join(fmt.Errorf("create network %s: %w", n.name, err), d.disown(b))
 	}
 	d.networks = append(d.networks, b)
 	n.setState(b)
@@ -78,35 +62,22 @@ func (d *bridgeDriver) createNetwork(n *Network) error {
 }
 
 func (d *bridgeDriver) newBridge(n *Network) (*bridge, error) {
-	b := &bridge{
-		name: n.cfg.Options[optBridgeName], subnet: n.subnet, internal: n.cfg.Internal,
-		icc: true, masq: true, hostBinding: netip.IPv4Unspecified(),
+	opts, err := parseBridgeOptions(&n.cfg)
+	if err != nil {
+		return nil, err
 	}
+	b := &bridge{id: n.id, name: n.cfg.Options[optBridgeName], subnet: n.subnet, internal: n.cfg.Internal, opts: opts}
 	if b.name == "" {
 		b.name = "br-" + short(n.id) // I25
-	}
-	for name, to := range map[string]*bool{optICC: &b.icc, optMasquerade: &b.masq} {
-		switch v := n.cfg.Options[name]; v {
-		case "", "true", "1":
-		case "false", "0":
-			*to = false
-		default:
-			return nil, fail(ErrInvalid, "invalid value %q of option %s: it is true or false", v, name)
-		}
-	}
-	if v := n.cfg.Options[optHostBinding]; v != "" {
-		a, err := netip.ParseAddr(v)
-		if err != nil || !a.Is4() {
-			return nil, fail(ErrInvalid, "invalid value %q of option %s: it is an IPv4 address", v, optHostBinding)
-		}
-		b.hostBinding = a
 	}
 	return b, nil
 }
 
-// filterBridged is br_netfilter: what the bridge carries from port to port goes through the host's FORWARD chain. Only
-// networks whose containers must not reach each other have it (B2).
+// filterBridged is br_netfilter: what the bridge carries from port to port passes the host's netfilter. Networks have it
+// whose containers must not reach each other (B2), and those whose published ports are left to netfilter: the answer of
+// a neighbour is translated back on its way over the bridge (B21).
 func (d *bridgeDriver) filterBridged(name string) l2switch.Hook {
+	stages := []nat.Hook{nat.Prerouting, nat.Forward, nat.Postrouting}
 	return func(_, _ *l2switch.Port, f *fabric.Frame) fabric.DropReason {
 		if f.L3() == nil {
 			if reason := f.ParseEthernet(); reason != 0 {
@@ -116,13 +87,30 @@ func (d *bridgeDriver) filterBridged(name string) l2switch.Hook {
 		if f.IPv4() == nil {
 			return 0
 		}
-		p := nat.Packet{Frame: f, In: name, Out: name}
-		v := d.nf.Run(nat.Forward, &p, time.Now().UnixNano())
-		if v.Action == nat.Accept {
-			return 0
+		at := time.Now().UnixNano()
+		p := nat.Packet{Frame: f, In: name}
+		if f.Eth().Dst().IsMulticast() { // it goes to several ports, and stays as it is
+			p.Out = name
+			return refusal(d.nf.Run(nat.Forward, &p, at))
 		}
-		return v.Reason
+		for _, stage := range stages {
+			if stage != nat.Prerouting {
+				p.Out = name
+			}
+			if reason := refusal(d.nf.Run(stage, &p, at)); reason != 0 {
+				return reason
+			}
+		}
+		return 0
 	}
+}
+
+// refusal returns why a packet must not pass; 0: it may.
+func refusal(v nat.Verdict) fabric.DropReason {
+	if v.Action == nat.Accept {
+		return 0
+	}
+	return v.Reason
 }
 
 // deleteNetwork implements driver.
@@ -134,7 +122,7 @@ func (d *bridgeDriver) deleteNetwork(n *Network) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.networks = slices.DeleteFunc(d.networks, func(o *bridge) bool { return o == b })
-	return errors.Join(d.deleteNetworkRules(b), d.c.cfg.Host.RemoveInterface(b.name))
+	return errors.Join(d.deleteNetworkRules(b), d.disown(b))
 }
 
 // join implements driver.
@@ -155,6 +143,9 @@ func (d *bridgeDriver) join(ep *Endpoint, s *Sandbox) (joinInfo, error) {
 	}
 	if err := out.SetMaster(b.iface); err != nil {
 		return joinInfo{}, errors.Join(err, removeVeth(s.cfg.NS, ep.device, host, info.hostIfName))
+	}
+	if port := b.iface.Bridge().Port(info.hostIfName); port != nil && d.c.cfg.NoUserlandProxy {
+		port.SetHairpin(true) // B21
 	}
 	return info, nil
 }

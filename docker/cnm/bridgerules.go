@@ -22,9 +22,13 @@ func (d *bridgeDriver) setupChains() error {
 	if _, err := d.nf.Command([]string{"-P", "FORWARD", "DROP"}); err != nil { // B8
 		return err
 	}
+	output := "! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"
+	if d.c.cfg.NoUserlandProxy {
+		output = "-m addrtype --dst-type LOCAL -j DOCKER"
+	}
 	return addRules(d.nf, []rule{
 		{table: "nat", chain: "PREROUTING", spec: "-m addrtype --dst-type LOCAL -j DOCKER"},
-		{table: "nat", chain: "OUTPUT", spec: "! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"},
+		{table: "nat", chain: "OUTPUT", spec: output},
 		{table: "filter", chain: chainIsolation, spec: "-j RETURN"},
 		{table: "filter", chain: "FORWARD", spec: "-j " + chainIsolation, insert: true},
 	})
@@ -60,9 +64,20 @@ func (d *bridgeDriver) networkRules(b *bridge) []rule {
 	top := func(table, chain, spec string) {
 		rules = append(rules, rule{table: table, chain: chain, spec: spec, insert: true})
 	}
-	if b.masq {
-		top("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s -j MASQUERADE", b.subnet, b.name))
-		top("nat", chainDocker, fmt.Sprintf("-i %s -j RETURN", b.name))
+	if b.opts.masq && b.opts.mode != gatewayRouted {
+		target := "MASQUERADE"
+		if b.opts.snat.IsValid() {
+			target = "SNAT --to-source " + b.opts.snat.String()
+		}
+		top("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s -j %s", b.subnet, b.name, target))
+		if d.c.cfg.NoUserlandProxy {
+			top("nat", "POSTROUTING", fmt.Sprintf("-o %s -m addrtype --src-type LOCAL -j MASQUERADE", b.name))
+		} else {
+			top("nat", chainDocker, fmt.Sprintf("-i %s -j RETURN", b.name))
+		}
+	}
+	if b.opts.mode == gatewayUnprotected {
+		rules = append(rules, rule{table: "filter", chain: chainDocker, spec: fmt.Sprintf("! -i %s -o %s -j ACCEPT", b.name, b.name)})
 	}
 	rules = append(rules, b.iccRule())
 	top("filter", "FORWARD", fmt.Sprintf("-i %s ! -o %s -j ACCEPT", b.name, b.name))
@@ -79,8 +94,8 @@ func (d *bridgeDriver) networkRules(b *bridge) []rule {
 
 // iccRule decides on what goes from container to container (B13).
 func (b *bridge) iccRule() rule {
-	r := rule{table: "filter", chain: "FORWARD", spec: fmt.Sprintf("-i %s -o %s -j ", b.name, b.name), insert: b.icc}
-	if b.icc {
+	r := rule{table: "filter", chain: "FORWARD", spec: fmt.Sprintf("-i %s -o %s -j ", b.name, b.name), insert: b.opts.icc}
+	if b.opts.icc {
 		r.spec += "ACCEPT"
 	} else {
 		r.spec += "DROP"

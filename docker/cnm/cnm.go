@@ -31,6 +31,8 @@ type Config struct {
 	Search      []string         // of the host's resolv.conf
 	Modern      bool             // speak and choose as today's engines do, not as those of 2017
 	Log         *slog.Logger     // nil: silent
+	// NoUserlandProxy leaves published ports to netfilter alone, as dockerd --userland-proxy=false does (B21).
+	NoUserlandProxy bool
 
 	VTEP      netip.Addr // the address of the host's VXLAN tunnels
 	Directory Directory  // nil: the host is not in a swarm (yet; see JoinCluster)

@@ -45,6 +45,9 @@ func (c *Controller) createLocked(cfg NetworkConfig, builtIn bool) (*Network, er
 	case !ok:
 		return nil, fail(ErrNotFound, c.say("plugin %q not found", "could not find plugin %s in v1 plugin registry: plugin not found"), cfg.Driver)
 	}
+	if cfg.Subnet.IsValid() && !c.cfg.Modern {
+		cfg.Subnet = cfg.Subnet.Masked() // today host bits are a mistake (I16)
+	}
 	if err := c.checkNetwork(cfg); err != nil {
 		return nil, err
 	}
@@ -95,7 +98,10 @@ func (c *Controller) addressNetwork(n *Network) error {
 	case err != nil:
 		return fail(ErrInvalid, "%v", err)
 	}
-	gateway, err := pool.Request(n.cfg.Gateway)
+	var gateway netip.Addr
+	if n.cfg.Gateway.IsValid() || gatewayMode(n.cfg.Options[optGatewayMode]) != gatewayIsolated {
+		gateway, err = pool.Request(n.cfg.Gateway)
+	}
 	if err == nil && n.cfg.IPRange.IsValid() {
 		err = pool.SetRange(n.cfg.IPRange)
 	}

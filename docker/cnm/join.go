@@ -288,17 +288,17 @@ func (s *Sandbox) newEndpoint(st step) (*Endpoint, error) {
 	if ep.mac.IsZero() {
 		ep.mac = s.c.newMAC(st.network, ep.IP())
 	}
-	ep.device = s.nextDevice()
+	ep.device = s.nextDevice(st.network.ifPrefix())
 	return ep, nil
 }
 
 // nextDevice returns the name of the next interface: numbers go up for good, today the lowest that is free is taken (I36).
-func (s *Sandbox) nextDevice() string {
+func (s *Sandbox) nextDevice(prefix string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.nextEth
 	for ; ; n++ {
-		name := fmt.Sprintf("eth%d", n)
+		name := fmt.Sprintf("%s%d", prefix, n)
 		if _, taken := s.cfg.NS.Interface(name); taken {
 			continue
 		}

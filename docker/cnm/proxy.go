@@ -48,6 +48,9 @@ func (c *Controller) newProxy(proto string, listen, target netip.AddrPort) (*pro
 	if err != nil {
 		return nil, fail(ErrSystem, "Error starting userland proxy: %v", err)
 	}
+	if c.cfg.NoUserlandProxy {
+		run = p.hold
+	}
 	p.task = c.start("docker-proxy of "+listen.String(), run)
 	return p, nil
 }
@@ -71,6 +74,15 @@ func (e *portInUse) Error() string { return e.text }
 func (e *portInUse) Unwrap() error { return syscall.EADDRINUSE }
 
 func (p *proxy) close() { p.task.stop() }
+
+// hold keeps the port from others until ctx ends, and answers nobody: netfilter translates all that comes for it.
+func (p *proxy) hold(ctx context.Context) error {
+	<-ctx.Done()
+	if p.ln != nil {
+		return p.ln.Close()
+	}
+	return p.pc.Close()
+}
 
 // forwardStreams forwards TCP connections until ctx ends.
 func (p *proxy) forwardStreams(ctx context.Context) error {

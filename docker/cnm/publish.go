@@ -185,10 +185,15 @@ func (d *bridgeDriver) publishPort(ep *Endpoint, b *bridge, w PortBinding) (*map
 		return nil, fail(ErrInvalid, "invalid port binding %d/%s: it takes a port and tcp or udp", w.ContainerPort, w.Proto)
 	}
 	if !w.HostIP.IsValid() {
-		w.HostIP = b.hostBinding
+		w.HostIP = b.opts.hostBinding
 	}
 	if w.HostPortEnd != 0 && (w.HostPort == 0 || w.HostPortEnd < w.HostPort) {
 		return nil, fail(ErrInvalid, "invalid range of host ports %d-%d", w.HostPort, w.HostPortEnd)
+	}
+	if b.opts.mode == gatewayRouted { // who has a route gets to the container's own address; the host has no part in it
+		w.HostPort, w.HostPortEnd = 0, 0
+		p := &mapping{binding: w, rules: mappingRules(ep, b, w)}
+		return p, addRules(d.nf, p.rules)
 	}
 	var err error
 	for range portTries {
@@ -240,9 +245,11 @@ func (d *bridgeDriver) tryPort(ep *Endpoint, b *bridge, w PortBinding) (*mapping
 func (d *bridgeDriver) revoke(p *publication) error {
 	var errs []error
 	for _, port := range slices.Backward(p.ports) {
-		port.proxy.close()
 		errs = append(errs, deleteRules(d.nf, port.rules))
-		d.c.ports.release(port.key)
+		if port.proxy != nil {
+			port.proxy.close()
+			d.c.ports.release(port.key)
+		}
 	}
 	p.ports = nil
 	return errors.Join(errs...)
@@ -250,15 +257,22 @@ func (d *bridgeDriver) revoke(p *publication) error {
 
 // mappingRules are the rules of a published port (B14, B16).
 func mappingRules(ep *Endpoint, b *bridge, w PortBinding) []rule {
-	ip, dst := ep.IP(), ""
+	open := rule{table: "filter", chain: chainDocker, spec: fmt.Sprintf("-d %s ! -i %s -o %s -p %s --dport %d -j ACCEPT",
+		ep.IP(), b.name, b.name, w.Proto, w.ContainerPort)}
+	if b.opts.mode == gatewayRouted {
+		return []rule{open}
+	}
+	ip, in, dst := ep.IP(), "! -i "+b.name+" ", ""
+	if ep.network.c.cfg.NoUserlandProxy {
+		in = "" // a container gets to its own port, too
+	}
 	if !w.HostIP.IsUnspecified() {
 		dst = fmt.Sprintf("-d %s ", w.HostIP)
 	}
 	return []rule{
-		{table: "nat", chain: chainDocker, spec: fmt.Sprintf("%s! -i %s -p %s --dport %d -j DNAT --to-destination %s:%d",
-			dst, b.name, w.Proto, w.HostPort, ip, w.ContainerPort)},
-		{table: "filter", chain: chainDocker, spec: fmt.Sprintf("-d %s ! -i %s -o %s -p %s --dport %d -j ACCEPT",
-			ip, b.name, b.name, w.Proto, w.ContainerPort)},
+		{table: "nat", chain: chainDocker, spec: fmt.Sprintf("%s%s-p %s --dport %d -j DNAT --to-destination %s:%d",
+			dst, in, w.Proto, w.HostPort, ip, w.ContainerPort)},
+		open,
 		{table: "nat", chain: "POSTROUTING", spec: fmt.Sprintf("-s %s -d %s -p %s --dport %d -j MASQUERADE",
 			ip, ip, w.Proto, w.ContainerPort)},
 	}
