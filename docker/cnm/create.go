@@ -45,9 +45,6 @@ func (c *Controller) createLocked(cfg NetworkConfig, builtIn bool) (*Network, er
 	case !ok:
 		return nil, fail(ErrNotFound, c.say("plugin %q not found", "could not find plugin %s in v1 plugin registry: plugin not found"), cfg.Driver)
 	}
-	if cfg.Subnet.IsValid() && !c.cfg.Modern {
-		cfg.Subnet = cfg.Subnet.Masked() // today host bits are a mistake (I16)
-	}
 	if err := c.checkNetwork(cfg); err != nil {
 		return nil, err
 	}
