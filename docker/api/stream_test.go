@@ -144,6 +144,11 @@ func TestExecOfGoneClient(t *testing.T) {
 		r.get("/exec/"+id+"/json", &info)
 		return info.Running
 	}
+	for late := soon(t); !running(); { // the head of the answer comes before the start
+		if late.Err() != nil {
+			t.Fatal("the command does not run")
+		}
+	}
 	if err := conn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
