@@ -211,6 +211,24 @@ func TestPipedInput(t *testing.T) {
 	if code, err := c.Wait(soon(t)); code != 4 || err != nil {
 		t.Errorf("status %d, %v; want 4", code, err)
 	}
+	// What is typed is run as it comes, and commands read what follows them.
+	c = run(t, e, engine.ContainerConfig{Image: "busybox", OpenStdin: true, StdinOnce: true})
+	out = newScreen()
+	keys, end := attach(t, c, out, nil)
+	typed(t, keys, "echo first\n")
+	out.waitFor(t, "first\n")
+	typed(t, keys, "if true\nthen echo second\nfi\n")
+	out.waitFor(t, "second\n")
+	typed(t, keys, "cat\nfor cat\n")
+	out.waitFor(t, "for cat\n")
+	typed(t, keys, "\x03\x04")
+	out.waitFor(t, "\x03\x04") // no keys, but bytes
+	if err := keys.(io.Closer).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
 	c = run(t, e, engine.ContainerConfig{Image: "busybox"})
 	if code, err := c.Wait(soon(t)); code != 0 || err != nil {
 		t.Errorf("sh without an input: %d, %v", code, err)

@@ -34,7 +34,7 @@ func (h handlers) exec(ctx context.Context, args []string) error {
 	switch {
 	case in != nil:
 		c.TTY = false
-	case h.c.TTY:
+	case h.c.TTY, h.c.commands:
 		in = h.c.In
 	default:
 		in = emptyReader{}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -23,22 +22,27 @@ func Interact(ctx context.Context, sys *System, std Stdio) (int, error) {
 		return 1, err
 	}
 	defer s.close()
-	code := s.call([]string{"sh"}).interact(s.ctx)
+	code := s.call([]string{"sh"}).interact(s.ctx, "")
 	return s.result(ctx, code)
 }
 
-// interact is the read-eval loop.
-func (c *Call) interact(ctx context.Context) int {
+// interact is the read-eval loop, which prompts on a terminal; flags is what is run first.
+func (c *Call) interact(ctx context.Context, flags string, params ...string) int {
 	in, own := consoleOf(c.In)
 	if own {
 		defer in.close()
 	}
-	r, err := c.runner(nil)
+	r, err := c.runner(params)
 	if err != nil {
 		return c.fail(2, "%v", err)
 	}
+	if file, err := parse(flags); err == nil && flags != "" {
+		c.run(ctx, r, file)
+	}
 	var current interrupter
-	defer in.onInterrupt(current.interrupt)()
+	if c.TTY {
+		defer in.onInterrupt(current.interrupt)()
+	}
 	code := 0
 	for ctx.Err() == nil {
 		reading, done := current.begin(ctx)
@@ -56,7 +60,9 @@ func (c *Call) interact(ctx context.Context) int {
 			if file == nil && !errors.Is(err, errSyntax) {
 				break
 			}
-			code = 2
+			if code = 2; !c.TTY {
+				break
+			}
 			continue
 		}
 		for _, st := range file.Stmts {
@@ -69,7 +75,7 @@ func (c *Call) interact(ctx context.Context) int {
 			}
 		}
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && c.TTY {
 		c.say("")
 	}
 	return code
@@ -119,8 +125,15 @@ var errSyntax = errors.New("syntax error")
 func (c *Call) readCommand(ctx context.Context, in *console, dir string) (*syntax.File, error) {
 	text, prompt := "", c.prompt(dir)
 	for {
-		fmt.Fprint(c.Err, prompt) //nolint:errcheck // nobody listens
+		if c.TTY {
+			fmt.Fprint(c.Err, prompt) //nolint:errcheck // nobody listens
+		}
 		line, err := in.readLine(ctx)
+		if err != nil && text != "" && ctx.Err() == nil { // the end of the input in the middle of a command
+			_, err := parse(text)
+			c.say("sh: %s", syntaxText(err))
+			return nil, errSyntax
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -181,13 +194,11 @@ func runShell(ctx context.Context, c *Call) int {
 		return sub.script(ctx, flags+string(text), rest[1:])
 	}
 	if c.TTY || opts.has("i") {
-		return c.interact(ctx)
-	}
-	var text strings.Builder
-	if err := copyText(&text, c.In, maxScript); err != nil {
-		return c.fail(2, "%v", err)
+		sub := *c
+		sub.TTY = true
+		return sub.interact(ctx, flags)
 	}
 	sub := *c
-	sub.In = emptyReader{}
-	return sub.script(ctx, flags+text.String(), rest)
+	sub.commands = true
+	return sub.interact(ctx, flags, rest...)
 }

@@ -190,7 +190,7 @@ func (c *Call) run(ctx context.Context, r *interp.Runner, node syntax.Node) (cod
 func (c *Call) runner(params []string) (*interp.Runner, error) {
 	h := handlers{c}
 	var in io.Reader
-	if _, none := c.In.(emptyReader); !none && !c.TTY {
+	if _, none := c.In.(emptyReader); !none && !c.TTY && !c.commands {
 		in = c.In
 	}
 	r, err := interp.New(

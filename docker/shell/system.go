@@ -220,11 +220,12 @@ type Call struct {
 	// Terminal is the session's; nil: there is none. The standard files need not be it: see TTY and OutIsTerminal.
 	Terminal Terminal
 
-	outTTY  bool // Out is Terminal
-	jobs    *jobs
-	job     string                     // of the shell that runs the command
-	script0 string                     // what $0 is; "": sh
-	size    func() (rows, cols uint16) // of the terminal; nil: not known
+	outTTY   bool // Out is Terminal
+	jobs     *jobs
+	job      string                     // of the shell that runs the command
+	commands bool                       // In is where a shell reads its commands, and those theirs
+	script0  string                     // what $0 is; "": sh
+	size     func() (rows, cols uint16) // of the terminal; nil: not known
 }
 
 // Printf writes to the standard output.
