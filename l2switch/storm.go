@@ -1,21 +1,6 @@
 package l2switch
 
-import (
-	"math/bits"
-
-	"github.com/netsim-lab/netsim/fabric"
-)
-
-const (
-	// doublingHops is how many devices a flooded frame ages by for each doubling of it. The hop limit alone would let a
-	// loop with redundant links, as two switches with three cables between them have, make 2^128 frames of one; with this
-	// one switch makes some 2^14 of a frame that it got from another. Without a loop a broadcast still passes 15 switches in
-	// a row that have hosts, seven whose frames go to 8 ports each (IEEE 802.1D recommends no more than
-	// seven bridges in a row), or four tiers of 64 ports.
-	doublingHops = 8
-	// lastHop is the age of a frame that one more device may take: a flood is delivered, but not flooded again.
-	lastHop = fabric.MaxHops - 2
-)
+import "github.com/netsim-lab/netsim/fabric"
 
 // age makes frames that are about to be flooded older by what that multiplies them by, so that a broadcast storm dies
 // out: the hop limit drops and counts what is left of it. The first switch on a frame's way is free.
@@ -25,7 +10,7 @@ func (p *pass) age(r route, run []*fabric.Frame, ports []*Port) {
 		if f.Hops <= 1 {
 			continue
 		}
-		if f.Hops >= lastHop {
+		if f.Worn() {
 			p.sw.worn.Add(1)
 			continue
 		}
@@ -34,7 +19,7 @@ func (p *pass) age(r route, run []*fabric.Frame, ports []*Port) {
 				return
 			}
 		}
-		f.Hops = uint8(min(int(f.Hops)+cost, lastHop))
+		f.Age(cost)
 	}
 }
 
@@ -49,5 +34,5 @@ func (p *pass) floodCost(r route, ports []*Port) int {
 			copies++
 		}
 	}
-	return doublingHops * bits.Len(uint(max(copies, 1)-1))
+	return fabric.FloodCost(copies)
 }

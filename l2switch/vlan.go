@@ -113,17 +113,9 @@ func (r *rules) retag(f *fabric.Frame, vlan uint16) bool {
 	want := r.tagged && vlan != r.pvid
 	switch {
 	case tagged && !want:
-		b := f.Linear()
-		copy(b[wire.VLANLen:], b[:12])
-		return f.TrimFront(wire.VLANLen)
+		return f.PopTag()
 	case want && !tagged:
-		if f.Prepend(wire.VLANLen) == nil {
-			return false
-		}
-		b := f.Linear()
-		copy(b[:12], b[wire.VLANLen:])
-		be.PutUint16(b[12:], wire.TypeVLAN)
-		be.PutUint16(b[14:], vlan)
+		return f.PushTag(vlan)
 	}
 	return true
 }

@@ -25,6 +25,9 @@ func (i *Interface) AddAddr(p netip.Prefix) error {
 	if !p.IsValid() || !p.Addr().Is4() {
 		return fmt.Errorf("add address %s to %s: not an IPv4 address", p, i.place)
 	}
+	if err := i.upper.claim(i, p.Addr()); err != nil {
+		return fmt.Errorf("add address %s to %s: %w", p, i.place, err)
+	}
 	i.mu.Lock()
 	if slices.Contains(i.addrs, p) {
 		i.mu.Unlock()
@@ -47,6 +50,7 @@ func (i *Interface) AddAddr(p netip.Prefix) error {
 		i.forget(p)
 		return fmt.Errorf("add address %s to %s: %w", p, i.place, err)
 	}
+	i.upper.readdress()
 	return nil
 }
 
@@ -66,6 +70,7 @@ func (i *Interface) RemoveAddr(p netip.Prefix) error {
 	if !i.forget(p) {
 		return fmt.Errorf("remove address %s from %s: it does not have it", p, i.place)
 	}
+	i.upper.readdress()
 	heir := netip.Addr{}
 	for _, o := range i.Addrs() {
 		if o.Masked() == p.Masked() {

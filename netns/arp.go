@@ -96,6 +96,10 @@ func (n *neighbours) sweepLocked(at int64) {
 
 // resolve sends f, whose network header begins its linear part, to the neighbour addr, or lets it wait.
 func (i *Interface) resolve(f *fabric.Frame, addr netip.Addr, out *emitter) {
+	if i.noARP {
+		i.emit(f, i.mac, out)
+		return
+	}
 	n := &i.neigh
 	at := out.now()
 	n.mu.RLock()
@@ -206,7 +210,7 @@ func (i *Interface) requestARP(addr netip.Addr, to wire.MAC, need *fabric.Trace)
 
 // AnnounceARP sends a gratuitous request for addr, so that neighbours forget who had it before. ARP knows IPv4 only.
 func (i *Interface) AnnounceARP(addr netip.Addr) {
-	if !addr.Is4() {
+	if !addr.Is4() || i.noARP {
 		return
 	}
 	i.transmit([]*fabric.Frame{i.newARP(wire.ARPRequest, wire.Broadcast, addr, wire.MAC{}, addr)})

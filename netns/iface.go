@@ -22,11 +22,15 @@ const (
 	KindBridge               // a bridge, and its own port
 	KindVXLAN                // a tunnel
 	KindLoopback
+	KindVLAN    // the frames of one VLAN on another interface
+	KindMacvlan // one of several addresses on another interface
+	KindIPVlan  // shares another interface's hardware address
+	KindDummy   // takes all and gives nothing
 )
 
 // String returns the kind as `ip -d link` names it; "" for a physical interface.
 func (k Kind) String() string {
-	return [...]string{"", "veth", "bridge", "vxlan", "loopback"}[k]
+	return [...]string{"", "veth", "bridge", "vxlan", "loopback", "vlan", "macvlan", "ipvlan", "dummy"}[k]
 }
 
 // DefaultMTU is an Ethernet's MTU; LoopbackMTU that of lo.
@@ -49,6 +53,7 @@ type InterfaceConfig struct {
 	Device any
 
 	bridge *l2switch.Switch
+	upper  upper
 }
 
 // Interface is a network interface of a namespace. It is a fabric.Port itself: what a bridge that it is enslaved to
@@ -73,12 +78,18 @@ type Interface struct {
 	localnet atomic.Bool
 
 	bridge *l2switch.Switch // KindBridge: what it bridges with
+	upper  upper            // what it is on top of another interface
+	vlans  atomic.Pointer[vlanGroup]
+	l3s    atomic.Pointer[ipvlanPort] // whose packets pass this namespace's netfilter
+	noARP  bool                       // neighbours have no addresses of their own
 
 	neigh neighbours
 
 	mu     sync.Mutex
 	addrs  []netip.Prefix // guarded by mu
 	master *Interface     // guarded by mu
+	uppers []*Interface   // on top of this one, guarded by mu
+	shared upperPort      // that macvlan or ipvlan interfaces share, guarded by mu; nil: there are none
 }
 
 // AddInterface adds an interface. The port's receiver is the interface from now on.
@@ -125,7 +136,7 @@ func (ns *Namespace) newInterface(cfg InterfaceConfig) (*Interface, error) {
 		cfg.MTU = DefaultMTU
 	}
 	i := &Interface{ns: ns, name: cfg.Name, index: ns.nextIdx, kind: cfg.Kind, mac: cfg.MAC, port: cfg.Port, peer: cfg.Peer,
-		dev: cfg.Device, bridge: cfg.bridge, place: ns.cfg.Name + "/" + cfg.Name}
+		dev: cfg.Device, bridge: cfg.bridge, upper: cfg.upper, place: ns.cfg.Name + "/" + cfg.Name, noARP: cfg.upper.noARP()}
 	ns.nextIdx++
 	i.mtu.Store(int32(cfg.MTU))
 	i.setUp(!cfg.Down)
@@ -166,8 +177,12 @@ func (i *Interface) Name() string { return i.name }
 // Index returns the interface's index, from 1.
 func (i *Interface) Index() int { return i.index }
 
-// PeerIndex returns the index of the other end of a veth pair; 0 if there is none.
+// PeerIndex returns the index of the other end of a veth pair, or of the interface that this one is on top of; 0 if
+// there is none.
 func (i *Interface) PeerIndex() int {
+	if i.upper.lower != nil {
+		return i.upper.lower.index
+	}
 	if p := i.veth.Load(); p != nil {
 		return p.index
 	}
@@ -264,19 +279,29 @@ func (i *Interface) receiver() fabric.Receiver {
 			}
 			return
 		}
-		if i.kind == KindVeth || i.kind == KindPhysical {
+		switch i.kind {
+		case KindVeth, KindPhysical, KindMacvlan, KindIPVlan:
 			if batch = i.dropOversized(batch); len(batch) == 0 {
 				return
 			}
 		}
 		i.Rx(batch)
 		i.taps.See(fabric.In, batch)
-		if r := i.rx.Load(); r != nil {
-			(*r).Receive(batch)
+		if g := i.vlans.Load(); g != nil {
+			i.demux(g, batch)
 			return
 		}
-		i.ns.input(i, batch)
+		i.accept(batch)
 	})
+}
+
+// accept hands what came in to what has taken the interface over, a bridge say, or else to the namespace.
+func (i *Interface) accept(batch []*fabric.Frame) {
+	if r := i.rx.Load(); r != nil {
+		(*r).Receive(batch)
+		return
+	}
+	i.ns.input(i, batch)
 }
 
 // tagSlack is how much longer than the MTU a packet that comes in may be: a VLAN tag (Linux's is_skb_forwardable).

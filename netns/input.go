@@ -56,7 +56,7 @@ func (ns *Namespace) inputFrame(i *Interface, f *fabric.Frame, c *config, at int
 		return
 	}
 	switch {
-	case f.EtherType == wire.TypeARP:
+	case f.EtherType == wire.TypeARP && !i.noARP:
 		ns.inputARP(i, f)
 	case f.IPv4() != nil:
 		broadcast := e.Dst().IsMulticast()
@@ -83,6 +83,9 @@ func (ns *Namespace) inputIP(p *pass, broadcast bool) {
 		}
 	}
 	if !ns.hook(nat.Prerouting, p) {
+		return
+	}
+	if port := p.in.l3s.Load(); port != nil && port.takeL3S(p) {
 		return
 	}
 	dst := p.Frame.IPv4().Dst()

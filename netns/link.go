@@ -43,8 +43,8 @@ func (ns *Namespace) AddBridge(cfg InterfaceConfig) (*Interface, error) {
 	return i, nil
 }
 
-// RemoveInterface takes an interface out with its addresses, routes and neighbours; the ports of a bridge become
-// interfaces of their own. Frames sent to it after are dropped. The other end of a veth pair stays, without a carrier.
+// RemoveInterface takes an interface out with its addresses, routes and neighbours, and those on top of it; the ports of
+// a bridge become interfaces of their own. Frames sent to it after are dropped. The other end of a veth pair stays, without a carrier.
 func (ns *Namespace) RemoveInterface(name string) error {
 	ns.mu.Lock()
 	i, ok := ns.ifaces[name]
@@ -55,7 +55,8 @@ func (ns *Namespace) RemoveInterface(name string) error {
 	delete(ns.ifaces, name)
 	ns.mu.Unlock()
 	i.SetUp(false)
-	err := i.SetMaster(nil)
+	err := errors.Join(i.removeUppers(), i.SetMaster(nil))
+	i.leaveLower()
 	for _, p := range i.Ports() {
 		err = errors.Join(err, p.SetMaster(nil))
 	}
@@ -86,6 +87,9 @@ func (i *Interface) Carrier() bool {
 			}
 		}
 		return false
+	}
+	if l := i.upper.lower; l != nil {
+		return l.Up() && l.Carrier()
 	}
 	if c, ok := i.port.(carrier); ok {
 		return c.Carrier()
@@ -118,6 +122,9 @@ func (i *Interface) SetMaster(br *Interface) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if br != nil && i.shared != nil {
+		return fmt.Errorf("set master of %s: it is busy: it has macvlan or ipvlan interfaces", i.place)
+	}
 	if old := i.master; old != nil {
 		i.master = nil
 		if err := old.bridge.RemovePort(i.name); err != nil { // which takes the receiver away
