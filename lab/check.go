@@ -21,9 +21,6 @@ func Check(spec *topology.Spec) error {
 	for i := range spec.Fabric.Links {
 		c.link(&spec.Fabric.Links[i])
 	}
-	for i := range spec.Networks {
-		c.network(&spec.Networks[i])
-	}
 	for i := range spec.Steps {
 		for _, l := range spec.Steps[i].Change.Links {
 			c.impairments(l.Pos, l.Forward.Impairment, l.Reverse.Impairment)
@@ -47,12 +44,6 @@ func (c *checker) impairments(at topology.Pos, forward, reverse topology.Impairm
 	}
 	if back != nil && (there == nil || there.Error() != back.Error()) {
 		c.fail(at, "%v", back)
-	}
-}
-
-func (c *checker) network(n *topology.Network) {
-	if n.Driver == topology.DriverMacvlan {
-		c.fail(n.Pos, "network %q has the driver macvlan, which the engines do not have; use bridge or overlay", n.Name)
 	}
 }
 

@@ -154,10 +154,17 @@ func (l *Lab) createNetwork(n *topology.Network) error {
 		})
 		return err
 	}
+	options := settings(n.Options)
+	if n.Parent != "" {
+		options["parent"] = n.Parent
+	}
+	if n.Mode != "" {
+		options[string(n.Driver)+"_mode"] = n.Mode
+	}
 	for _, h := range n.Hosts {
 		_, err := l.engine(h.Name).Controller().CreateNetwork(cnm.NetworkConfig{
 			Name: n.Name, Driver: string(n.Driver), Subnet: n.Subnet, Gateway: n.Gateway, IPRange: n.IPRange,
-			Internal: n.Internal, Attachable: n.Attachable, Options: settings(n.Options), Labels: settings(n.Labels),
+			Internal: n.Internal, Attachable: n.Attachable, Options: options, Labels: settings(n.Labels),
 		})
 		if err != nil {
 			return fmt.Errorf("network %q on host %q: %w", n.Name, h.Name, err)

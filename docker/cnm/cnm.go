@@ -53,6 +53,8 @@ const (
 	DriverHost    = "host"
 	DriverNull    = "null"
 	DriverOverlay = "overlay"
+	DriverMacvlan = "macvlan"
+	DriverIPVlan  = "ipvlan"
 )
 
 // Controller has the networks and sandboxes of one host. All methods may be called at once from several goroutines.
@@ -97,7 +99,9 @@ func New(cfg Config) (*Controller, error) {
 		pools: ipam.New(ipam.Local()...), luck: rand.New(rand.NewPCG(cfg.Seed, hashString(cfg.Name))),
 	}
 	c.bridges = newBridgeDriver(c)
-	c.drivers = map[string]driver{DriverBridge: c.bridges, DriverHost: nothingDriver{}, DriverNull: nothingDriver{}}
+	parents := new(parentTable)
+	c.drivers = map[string]driver{DriverBridge: c.bridges, DriverHost: nothingDriver{}, DriverNull: nothingDriver{},
+		DriverMacvlan: &parentDriver{c, DriverMacvlan, parents}, DriverIPVlan: &parentDriver{c, DriverIPVlan, parents}}
 	cfg.Host.SetForward(true)
 	if err := c.bridges.setupChains(); err != nil {
 		return nil, fmt.Errorf("new controller %s: %w", cfg.Name, err)

@@ -6,6 +6,8 @@
 //     endpoint; published ports are DNAT rules and a forwarder that listens on the host, as docker-proxy does.
 //   - An overlay network is a namespace of its own per host, with a bridge and a VXLAN tunnel to the other hosts; what is
 //     where, the hosts tell each other through a Directory.
+//   - A macvlan or ipvlan network is an interface of the host, a VLAN of it that the driver makes, or a dummy; each
+//     endpoint stands on top of it, and what leads out is for the physical network to provide.
 //   - The networks host and none are the host's own namespace, and nothing.
 //
 // A sandbox on a user-defined network has an embedded resolver at 127.0.0.11.

@@ -148,7 +148,12 @@ func (s *Sandbox) leadsOut(steps []step) bool {
 	return slices.ContainsFunc(s.Endpoints(), func(ep *Endpoint) bool { return ep.info.gateway.IsValid() })
 }
 
-func (n *Network) givesGateway() bool { return n.cfg.Driver == DriverBridge && !n.cfg.Internal }
+func (n *Network) givesGateway() bool {
+	if u, ok := n.state().(*parentUse); ok {
+		return !u.internal
+	}
+	return n.cfg.Driver == DriverBridge && !n.cfg.Internal
+}
 
 func (n *Network) lacksGateway() bool { return n.cfg.Driver == DriverOverlay && !n.cfg.Internal }
 

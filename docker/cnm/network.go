@@ -17,7 +17,7 @@ import (
 type NetworkConfig struct {
 	Name     string
 	Driver   string       // empty: bridge
-	Subnet   netip.Prefix // zero: the next predefined one (bridge)
+	Subnet   netip.Prefix // zero: the next predefined one
 	Gateway  netip.Addr   // zero: the subnet's first address
 	IPRange  netip.Prefix // zero: the whole subnet
 	Internal bool         // no way out
@@ -124,6 +124,11 @@ func (n *Network) UserDefined() bool { return !n.Predefined() && n.name != Netwo
 
 // MTU returns the largest packet of the network's interfaces.
 func (n *Network) MTU() int {
+	if u, ok := n.state().(*parentUse); ok {
+		if i, ok := n.c.cfg.Host.Interface(u.parent); ok {
+			return i.MTU()
+		}
+	}
 	if v, err := strconv.Atoi(n.cfg.Options[optMTU]); err == nil && v > 0 {
 		return v
 	}

@@ -19,7 +19,9 @@ func operState(i *netns.Interface) string {
 		return "DOWN"
 	case i.Kind() == netns.KindLoopback, i.Kind() == netns.KindVXLAN:
 		return "UNKNOWN"
-	case !i.Carrier() && i.Kind() == netns.KindVeth:
+	case i.Kind() == netns.KindDummy:
+		return "UNKNOWN"
+	case !i.Carrier() && (i.Kind() == netns.KindVeth || i.Lower() != nil):
 		return "LOWERLAYERDOWN"
 	case !i.Carrier():
 		return "DOWN"
@@ -41,14 +43,20 @@ func linkFlags(i *netns.Interface) string {
 	if i.Up() {
 		f = append(f, "UP")
 	}
+	if i.NoARP() {
+		f = append(f, "NOARP")
+	}
 	if running(i) {
 		f = append(f, "LOWER_UP")
 	}
 	return "<" + strings.Join(f, ",") + ">"
 }
 
-// linkName is the name with its peer's index behind.
+// linkName is the name with that of the interface it is on top of behind, or the index of one in another namespace.
 func linkName(i *netns.Interface) string {
+	if l := i.Lower(); l != nil && l.Namespace() == i.Namespace() {
+		return i.Name() + "@" + l.Name()
+	}
 	if p := i.PeerIndex(); p != 0 {
 		return fmt.Sprintf("%s@if%d", i.Name(), p)
 	}
@@ -88,7 +96,7 @@ func (i *ipCall) linkAddress(dev *netns.Interface) string {
 		return "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00"
 	}
 	line := fmt.Sprintf("    link/ether %s brd %s", dev.MAC(), wire.Broadcast)
-	if dev.PeerIndex() != 0 && !i.busybox() {
+	if away := dev.Lower() == nil || dev.Lower().Namespace() != dev.Namespace(); dev.PeerIndex() != 0 && away && !i.busybox() {
 		line += " link-netnsid 0"
 	}
 	return line
@@ -100,6 +108,14 @@ func linkDetails(dev *netns.Interface) []string {
 	switch dev.Kind() {
 	case netns.KindVeth:
 		lines = append(lines, "    veth")
+	case netns.KindVLAN:
+		lines = append(lines, fmt.Sprintf("    vlan protocol 802.1Q id %d <REORDER_HDR>", dev.VLAN()))
+	case netns.KindMacvlan:
+		lines = append(lines, "    macvlan mode "+dev.MacvlanMode().String())
+	case netns.KindIPVlan:
+		lines = append(lines, "    ipvlan mode "+dev.IPVlanMode().String()+" bridge")
+	case netns.KindDummy:
+		lines = append(lines, "    dummy")
 	case netns.KindBridge:
 		ageing := dev.Bridge().Ageing()
 		lines = append(lines, fmt.Sprintf("    bridge forward_delay 1500 hello_time 200 max_age 2000 ageing_time %d stp_state 0 priority 32768 "+
@@ -252,24 +268,6 @@ func (i *ipCall) linkSet() error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// linkAdd is ip link add NAME type bridge.
-func (i *ipCall) linkAdd() error {
-	got, err := i.pairs("name", "name", "type", "dev")
-	if err != nil {
-		return err
-	}
-	if got["type"] != "bridge" {
-		return kernelSays("Operation not supported")
-	}
-	if _, ok := i.ns.Interface(got["name"]); ok {
-		return kernelSays("File exists")
-	}
-	if _, err := i.ns.AddBridge(netns.InterfaceConfig{Name: got["name"], Down: true}); err != nil {
-		return kernelSays("Invalid argument")
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ func (c *checker) checkNetworks() {
 		n := &c.spec.Networks[i]
 		c.checkNetworkKind(n)
 		c.checkNetworkHosts(n)
+		c.checkParent(n)
 		c.checkPool(n)
 		if n.Subnet.IsValid() {
 			on[i] = hostSet(n.Hosts)

@@ -128,7 +128,7 @@ func (c *checker) checkStaticIP(x *Container, e *Endpoint, n *Network, taken map
 		return
 	}
 	key := n.Name + "|" + e.IP.String()
-	if n.Driver == DriverBridge {
+	if n.Driver.Local() { // each host gives its own, twice on one wire if nobody plans them
 		key += "|" + x.Host.Name
 	}
 	if first, twice := taken[key]; twice {

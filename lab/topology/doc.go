@@ -12,8 +12,9 @@
 // # Defaults
 //
 //   - name: the file's base name without its extension; seed: 1; compat: guide
-//   - networks: driver bridge; host: for bridge and macvlan networks the hosts
-//     whose containers use the network, or every engine host if none does
+//   - networks: driver bridge; host: for bridge, macvlan and ipvlan networks the hosts
+//     whose containers use the network, or every engine host if none does; parent: none, which
+//     keeps a macvlan or ipvlan network on its host; mode: bridge of macvlan, l2 of ipvlan
 //   - services: replicas 1, mode replicated, endpoint_mode vip
 //   - ports: protocol tcp, mode ingress; published 0 lets the engine choose
 //   - containers: networks [bridge], the default bridge

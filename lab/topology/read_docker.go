@@ -32,10 +32,12 @@ func (r *reader) networks(n *yaml.Node) []Network {
 	for _, e := range r.entries(n, "networks") {
 		w := Network{Pos: r.pos(e.key), Name: r.name(e.key, "network"), Driver: DriverBridge}
 		r.object(e.value, "a network", fields{
-			"driver":     choice(r, &w.Driver, "driver", DriverBridge, DriverOverlay, DriverMacvlan, DriverHost, DriverNull),
+			"driver":     choice(r, &w.Driver, "driver", DriverBridge, DriverOverlay, DriverMacvlan, DriverIPVlan, DriverHost, DriverNull),
 			"subnet":     r.at(&w.subnetPos, r.subnet(&w.Subnet, "subnet")),
 			"gateway":    r.at(&w.gatewayPos, r.addr(&w.Gateway, "gateway")),
 			"ip_range":   r.at(&w.ipRangePos, r.subnet(&w.IPRange, "ip_range")),
+			"parent":     r.at(&w.parentPos, r.text(&w.Parent, "parent")),
+			"mode":       r.at(&w.modePos, r.text(&w.Mode, "mode")),
 			"internal":   r.boolean(&w.Internal, "internal"),
 			"attachable": r.boolean(&w.Attachable, "attachable"),
 			"options":    r.settings(&w.Options, "options"),

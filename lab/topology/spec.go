@@ -214,9 +214,13 @@ const (
 	DriverBridge  Driver = "bridge"
 	DriverOverlay Driver = "overlay"
 	DriverMacvlan Driver = "macvlan"
+	DriverIPVlan  Driver = "ipvlan"
 	DriverHost    Driver = "host"
 	DriverNull    Driver = "null"
 )
+
+// OnParent tells whether containers on networks of this driver stand on top of an interface of their host.
+func (d Driver) OnParent() bool { return d == DriverMacvlan || d == DriverIPVlan }
 
 // Local tells whether networks of this driver belong to single hosts.
 func (d Driver) Local() bool { return d != DriverOverlay }
@@ -229,13 +233,15 @@ type Network struct {
 	Subnet     netip.Prefix // zero: the next default pool
 	Gateway    netip.Addr   // zero: the first usable address
 	IPRange    netip.Prefix // zero: the whole subnet
+	Parent     string       // macvlan and ipvlan: the host's interface, as eth0, or eth0.10 for its VLAN 10; empty: none
+	Mode       string       // macvlan and ipvlan: bridge or another, l2 or another; empty: the driver's own choice
 	Internal   bool
 	Attachable bool
 	Options    []Setting
 	Labels     []Setting
 	Hosts      []Ref // where a local network is created; empty for an overlay
 
-	subnetPos, gatewayPos, ipRangePos Pos
+	subnetPos, gatewayPos, ipRangePos, parentPos, modePos Pos
 }
 
 // Port is a published port.
