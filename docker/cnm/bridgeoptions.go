@@ -123,6 +123,10 @@ func (n *Network) ifPrefix() string {
 func (d *bridgeDriver) adopt(b *bridge, n *Network) error {
 	host := d.c.cfg.Host
 	for _, o := range d.networks {
+		if o.subnet.Overlaps(b.subnet) { // address drivers know nothing of each other
+			return fail(ErrForbidden, "cannot create network %s (%s): conflicts with network %s (%s): networks have overlapping IPv4",
+				n.id, b.name, o.id, o.name)
+		}
 		if o.name == b.name {
 			return fail(ErrForbidden, "cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name",
 				n.id, b.name, o.id, o.name)

@@ -69,14 +69,12 @@ type Controller struct {
 	netMu sync.Mutex // held while a network is made or removed, before all other locks
 
 	mu        sync.Mutex
-	networks  map[string]*Network // by id, guarded by mu
-	sandboxes map[string]*Sandbox // by container id, guarded by mu
-	services  serviceBinder       // guarded by mu; nil outside a swarm
-	directory Directory           // guarded by mu
-	vtep      netip.Addr          // guarded by mu
-
-	poolMu sync.Mutex
-	pools  *ipam.Allocator // with all its pools guarded by poolMu
+	networks  map[string]*Network   // by id, guarded by mu
+	sandboxes map[string]*Sandbox   // by container id, guarded by mu
+	services  serviceBinder         // guarded by mu; nil outside a swarm
+	directory Directory             // guarded by mu
+	vtep      netip.Addr            // guarded by mu
+	ipams     map[string]IPAMDriver // guarded by mu
 
 	luckMu sync.Mutex
 	luck   *rand.Rand // guarded by luckMu
@@ -96,7 +94,8 @@ func New(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		cfg: cfg, log: cfg.Log, networks: make(map[string]*Network), sandboxes: make(map[string]*Sandbox),
-		pools: ipam.New(ipam.Local()...), luck: rand.New(rand.NewPCG(cfg.Seed, hashString(cfg.Name))),
+		ipams: map[string]IPAMDriver{IPAMDefault: ipam.NewDriver(false, ipam.Local()...)},
+		luck:  rand.New(rand.NewPCG(cfg.Seed, hashString(cfg.Name))),
 	}
 	c.bridges = newBridgeDriver(c)
 	parents := new(parentTable)

@@ -41,7 +41,7 @@ type Endpoint struct {
 	mac     wire.MAC
 	device  string
 	info    joinInfo
-	pooled  bool // the address is of the network's pool
+	pool    *pool // that the address is of; nil: the swarm gave it, or there is none
 }
 
 // ID returns the endpoint's id.

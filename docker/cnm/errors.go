@@ -97,6 +97,10 @@ func (c *Controller) errNotConnected(container, network string) error {
 	return fail(ErrForbidden, c.say("container %s is not connected to the network %s", "container %s is not connected to network %s"), container, network)
 }
 
+func (c *Controller) errNoPlugin(name string) error {
+	return fail(ErrNotFound, c.say("plugin %q not found", "could not find plugin %s in v1 plugin registry: plugin not found"), name)
+}
+
 func (c *Controller) errNoSwarm() error {
 	return fail(ErrForbidden, `This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`)
 }
@@ -138,7 +142,7 @@ func (c *Controller) checkEndpoint(cfg EndpointConfig, n *Network) error {
 		return c.endpointInvalid("user specified IP address is supported on user defined networks only")
 	case cfg.IP.IsValid() && n.cfg.Driver != DriverOverlay && !n.UserSubnet() && n.name != NetworkGateway:
 		return c.endpointInvalid("user specified IP address is supported only when connecting to networks with user configured subnets")
-	case cfg.IP.IsValid() && c.cfg.Modern && !n.subnet.Contains(cfg.IP):
+	case cfg.IP.IsValid() && c.cfg.Modern && !n.contains(cfg.IP):
 		return c.endpointInvalid("no configured subnet or ip-range contain the IP address " + cfg.IP.String())
 	case len(cfg.Aliases) > 0 && !n.UserDefined():
 		return c.endpointInvalid("network-scoped alias is supported only for containers in user defined networks")
@@ -150,9 +154,20 @@ func (c *Controller) checkEndpoint(cfg EndpointConfig, n *Network) error {
 func (c *Controller) checkNetwork(cfg NetworkConfig) error {
 	var errs []string
 	add := func(format string, args ...any) { errs = append(errs, fmt.Sprintf(format, args...)) }
-	if cfg.IPAMDriver != "" && cfg.IPAMDriver != "default" && cfg.Driver != DriverOverlay {
-		add("the address driver %s is not known: there is default", cfg.IPAMDriver)
+	if len(cfg.MorePools) > 0 && cfg.Driver == DriverBridge {
+		return fail(ErrInvalid, "bridge driver doesn't support multiple subnets") // I16
 	}
+	for _, p := range cfg.pools() {
+		p.check(add)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fail(ErrInvalid, "invalid network config:\n%s", strings.Join(errs, "\n"))
+}
+
+// check holds a subnet against the rules, and adds what is wrong with it.
+func (cfg *PoolConfig) check(add func(format string, args ...any)) {
 	s := cfg.Subnet
 	switch {
 	case s == (netip.Prefix{}):
@@ -176,10 +191,6 @@ func (c *Controller) checkNetwork(cfg NetworkConfig) error {
 			add("invalid ip-range %s: parent subnet %s doesn't contain ip-range", r, s)
 		}
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return fail(ErrInvalid, "invalid network config:\n%s", strings.Join(errs, "\n"))
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }

@@ -141,7 +141,7 @@ func (s *Sandbox) order(steps []step) ([]step, error) {
 // leadsOut tells whether one of the networks, or one that the container is on, is a way out.
 func (s *Sandbox) leadsOut(steps []step) bool {
 	for _, st := range steps {
-		if st.network.givesGateway() {
+		if _, plugged := st.network.driver.(pluginDriver); st.network.givesGateway() || plugged && !st.network.cfg.Internal {
 			return true
 		}
 	}
@@ -286,8 +286,7 @@ func (s *Sandbox) newEndpoint(st step) (*Endpoint, error) {
 	if !ep.hasInterface() {
 		return ep, nil
 	}
-	var err error
-	if ep.ip, ep.pooled, err = s.c.requestAddress(st.network, st.cfg.IP); err != nil {
+	if err := s.c.requestAddress(ep, st.cfg.IP); err != nil {
 		return nil, err
 	}
 	if ep.mac.IsZero() {

@@ -213,7 +213,7 @@ func (d *parentDriver) join(ep *Endpoint, s *Sandbox) (joinInfo, error) {
 	case u.routed():
 		info.routes = []staticRoute{{dst: defaultRoute}}
 	default:
-		info.gateway = ep.network.gateway
+		info.gateway = ep.poolGateway()
 	}
 	return info, nil
 }

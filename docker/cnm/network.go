@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/netsim-lab/netsim/docker/ipam"
 	"github.com/netsim-lab/netsim/netns"
 )
 
@@ -26,8 +25,9 @@ type NetworkConfig struct {
 	Options, Labels     map[string]string
 	// AuxAddresses are addresses of the subnet, by a name, that no container gets (I12).
 	AuxAddresses map[string]netip.Addr
-	IPAMDriver   string            // empty: default, which is the only one
-	IPAMOptions  map[string]string // kept for whoever asks
+	MorePools    []PoolConfig      // further subnets, which bridge networks do not have
+	IPAMDriver   string            // empty: default; see AddIPAMDriver
+	IPAMOptions  map[string]string // for the address driver
 	ID           string            // given by the swarm; empty: a new one
 	VNI          uint32            // overlay: given by the swarm
 }
@@ -43,7 +43,7 @@ type Network struct {
 
 	subnet  netip.Prefix
 	gateway netip.Addr
-	pool    *ipam.Pool // guarded by c.poolMu; nil: the swarm gives addresses, or there are none
+	pools   []*pool // set when it is made; empty: the swarm gives addresses, or there are none
 
 	mu        sync.Mutex
 	endpoints map[string]*Endpoint // by id, guarded by mu

@@ -1,8 +1,8 @@
 // Package ipam hands out address pools and the addresses in them as Docker's default IPAM driver does: pools from a list
 // of predefined ranges in their order, addresses from the lowest that is free, or from the one after the last.
 //
-// Everything here is a plain value: no lock, no clock, no luck. Who shares an Allocator between goroutines guards it,
-// and the pools that came from it, with one lock.
+// Allocator and Pool are plain values: no lock, no clock, no luck. Who shares an Allocator between goroutines guards it,
+// and the pools that came from it, with one lock, as Driver does.
 package ipam
 
 // Error is an error of this package, a constant whose text is the one that Docker prints.
