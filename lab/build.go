@@ -17,7 +17,7 @@ import (
 type physical struct {
 	switches map[string]*l2switch.Switch
 	consoles map[string]*machine // where commands of switches run, by the switch's name
-	machines map[string]*machine // hosts, routers and the name server, by name
+	machines map[string]*machine // hosts, routers, the name server and the internet, by name
 	order    []*machine
 	cables   []*cable
 
@@ -27,12 +27,14 @@ type physical struct {
 	distant   []topology.Cable          // cables between two such nodes
 }
 
-// machine is a host, a router or the name server.
+// machine is a host, a router, the name server or a part of the internet.
 type machine struct {
 	name   string
 	ns     *netns.Namespace
 	host   *topology.Host // nil: it is none
 	router *topology.Router
+	kind   NodeKind         // of what is neither host nor router
+	sites  []topology.Site  // what it is the address of, in the internet
 	kernel *kernelHost      // nil: it is a simulated one
 	sw     *l2switch.Switch // of a switch's console
 	names  *hostNames

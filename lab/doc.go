@@ -17,8 +17,15 @@
 // Besides what the topology describes there is one node, "dns": the infrastructure's name server. On every segment
 // (a switch's subnet in which a host has its address) it has the highest address that is free, such as
 // 192.168.1.254, and hosts ask the one in the subnet of their eth0. It knows the names of hosts and routers, and those
-// of the internet. It is the internet, too: the addresses of the internet's names are its own and answer to ping, and
-// where a topology has an internet, a host or router without a default route gets one to it.
+// of the internet.
+//
+// # The internet
+//
+// Where a topology has an internet, the name server is the gateway to it, and a host or router without a default route
+// gets one to the gateway. It translates the addresses of what goes out, as a customer's router does, and it is no way
+// from one segment to another. Beyond it is the node "internet" with the addresses of the internet's names, which answer to
+// ping and, where the topology says so, have a web server on port 80. Names with a delay of their own are at the end of a
+// longer cable each: "internet-2" and so on, one for each delay.
 //
 // # From outside
 //

@@ -105,7 +105,7 @@ func (k *kernelHost) namespace() *kernel.Namespace {
 func (l *Lab) routeKernel(k *kernelHost, ns *kernel.Namespace) error {
 	gateway := k.host.Gateway
 	for _, p := range k.ports {
-		if via, ok := l.names.bySub[p.addr.Masked()]; ok && !gateway.IsValid() && l.spec.Fabric.Internet != nil {
+		if via, ok := l.names.exits[p.addr.Masked()]; ok && !gateway.IsValid() {
 			gateway = via
 		}
 	}

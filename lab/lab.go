@@ -105,11 +105,7 @@ func (l *Lab) build() (err error) {
 	for i, c := range l.phys.cables {
 		c.link.Seed(derive(l.seed, fmt.Sprintf("cable %d", i)))
 	}
-	internet := l.names.bySub
-	if l.spec.Fabric.Internet == nil {
-		internet = nil
-	}
-	if err := l.phys.route(internet); err != nil {
+	if err := l.phys.route(l.names.exits); err != nil {
 		return err
 	}
 	for _, m := range l.phys.order {
@@ -220,6 +216,11 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 		return interrupted(ctx, err)
 	}
 	g.spawn(serve)
+	for _, m := range l.phys.order {
+		if err := m.openSites(g); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
 	if err := l.startDocker(ctx); err != nil {
 		return interrupted(ctx, err)
 	}

@@ -16,16 +16,17 @@ import (
 	"github.com/netsim-lab/netsim/netns"
 )
 
-// nameServer is the infrastructure's name server, and the internet, as the package's documentation tells.
+// nameServer is the infrastructure's name server, and the gateway to the internet, as the package's documentation tells.
 type nameServer struct {
 	*machine
 	server *dns.Static
 	bySub  map[netip.Prefix]netip.Addr // its address in each subnet, here or in another part of the lab
 	addrs  []netip.Addr                // those that it has here, in the order of its interfaces
+	exits  map[netip.Prefix]netip.Addr // those of bySub that are a gateway to the internet; nil: there is none
 }
 
-// nameServerName returns a name for the node that nothing in the topology has.
-func nameServerName(spec *topology.Spec) string {
+// freeName returns a name for a node that nothing in the topology has: that which is asked for, or one with a number.
+func freeName(spec *topology.Spec, want string) string {
 	taken := map[string]bool{}
 	for _, s := range spec.Fabric.Switches {
 		taken[s.Name] = true
@@ -36,16 +37,20 @@ func nameServerName(spec *topology.Spec) string {
 	for _, h := range spec.Fabric.Hosts {
 		taken[h.Name] = true
 	}
-	name := "dns"
+	name := want
 	for n := 2; taken[name]; n++ {
-		name = fmt.Sprintf("dns-%d", n)
+		name = fmt.Sprintf("%s-%d", want, n)
 	}
 	return name
 }
 
 // addNameServer makes the name server and cables it to every segment with a host.
 func (p *physical) addNameServer(spec *topology.Spec, seed uint64) (*nameServer, error) {
-	s := &nameServer{machine: p.add(nameServerName(spec), seed, false, &machine{}), bySub: map[netip.Prefix]netip.Addr{}}
+	name := freeName(spec, "dns")
+	s := &nameServer{machine: p.add(name, seed, false, &machine{kind: KindNameServer}), bySub: map[netip.Prefix]netip.Addr{}}
+	if err := s.joinExits(p, spec); err != nil {
+		return nil, err
+	}
 	taken, switches := takenAddrs(spec), map[string]bool{}
 	for _, sw := range spec.Fabric.Switches {
 		switches[sw.Name] = true
@@ -55,13 +60,21 @@ func (p *physical) addNameServer(spec *topology.Spec, seed uint64) (*nameServer,
 			if !switches[a.To] || !a.Addr.IsValid() || s.bySub[a.Addr.Masked()].IsValid() {
 				continue
 			}
-			if err := s.join(p, spec, h.Name, a, taken); err != nil {
+			addr, ok := highestFree(a.Addr, taken)
+			if !ok {
+				continue // it goes without
+			}
+			taken[addr] = true
+			if err := s.join(p, spec, h.Name, topology.Attachment{To: a.To, Addr: netip.PrefixFrom(addr, a.Addr.Bits())}); err != nil {
 				return nil, err
 			}
 		}
 	}
 	s.server = dns.NewStatic(dns.StaticConfig{Names: staticNames(spec, p)})
-	return s, s.addInternet(spec)
+	if err := s.addWayBack(spec); err != nil {
+		return nil, err
+	}
+	return s, s.addInternet(p, spec, seed)
 }
 
 // takenAddrs returns the addresses that the topology gives to somebody, or that lie beyond it.
@@ -92,17 +105,15 @@ func takenAddrs(spec *topology.Spec) map[netip.Addr]bool {
 	for _, r := range spec.Fabric.Routers {
 		note(r.Links, r.Routes)
 	}
+	if net := spec.Fabric.Internet; net != nil {
+		note(net.Gateway, nil)
+	}
 	return taken
 }
 
-// join cables the name server to the segment that a host's link is on. A subnet without a free address goes without.
-func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topology.Attachment, taken map[netip.Addr]bool) error {
-	addr, ok := highestFree(a.Addr, taken)
-	if !ok {
-		return nil
-	}
-	taken[addr] = true
-	s.bySub[a.Addr.Masked()] = addr
+// join cables the name server to a switch: to the segment that the link of peer is on, a host or router.
+func (s *nameServer) join(p *physical, spec *topology.Spec, peer string, a topology.Attachment) error {
+	s.bySub[a.Addr.Masked()] = a.Addr.Addr()
 	if p.switches[a.To] == nil {
 		return nil // its switch is elsewhere, and so it is
 	}
@@ -114,7 +125,7 @@ func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topol
 	}
 	link := fabric.NewLink(s.name+"/"+ifName, a.To+":"+portName)
 	p.cables = append(p.cables, &cable{link: link, a: s.name, b: a.To})
-	vlan := portVLAN(spec, a.To, host)
+	vlan := portVLAN(spec, a.To, peer)
 	if len(vlan.Trunk) > 0 {
 		vlan.Trunk, vlan.VLAN, vlan.Native = nil, vlan.Native, 0
 	}
@@ -122,14 +133,13 @@ func (s *nameServer) join(p *physical, spec *topology.Spec, host string, a topol
 	if _, err := p.switches[a.To].AddPort(portName, mtuPort{link.B(), netns.DefaultMTU}, vlan); err != nil {
 		return err
 	}
-	prefix := netip.PrefixFrom(addr, a.Addr.Bits())
-	if _, err := s.ns.AddInterface(netns.InterfaceConfig{Name: ifName, Port: link.A(), Addr: prefix}); err != nil {
+	if _, err := s.ns.AddInterface(netns.InterfaceConfig{Name: ifName, Port: link.A(), Addr: a.Addr}); err != nil {
 		return err
 	}
 	if port == 0 {
-		s.machine.addr = prefix
+		s.machine.addr = a.Addr
 	}
-	s.addrs = append(s.addrs, addr)
+	s.addrs = append(s.addrs, a.Addr.Addr())
 	return nil
 }
 
@@ -197,24 +207,8 @@ func firstAddr(links []topology.Attachment) netip.Addr {
 	return netip.Addr{}
 }
 
-// addInternet gives the name server the addresses of the internet's names, and a way back to what routers are
-// between: the first router of a segment.
-func (s *nameServer) addInternet(spec *topology.Spec) error {
-	if net := spec.Fabric.Internet; net != nil {
-		lo, _ := s.ns.Interface("lo") // every namespace has one
-		had := map[netip.Addr]bool{}
-		for _, n := range net.Names {
-			for _, a := range n.Addrs {
-				if !a.Is4() || had[a] {
-					continue
-				}
-				had[a] = true
-				if err := lo.AddAddr(netip.PrefixFrom(a, 32)); err != nil {
-					return fmt.Errorf("%s: %w", n.Pos, err)
-				}
-			}
-		}
-	}
+// addWayBack gives the name server a way to what routers are between: the first router of a segment.
+func (s *nameServer) addWayBack(spec *topology.Spec) error {
 	for _, r := range spec.Fabric.Routers {
 		for _, a := range r.Links {
 			if a.Addr.IsValid() && s.in(a.Addr) {
@@ -228,6 +222,9 @@ func (s *nameServer) addInternet(spec *topology.Spec) error {
 // nearest returns the server's address for a machine: that in the subnet of its first interface that the server is
 // in, else the server's first; the zero Addr if it has none.
 func (s *nameServer) nearest(m *machine) netip.Addr {
+	if m.kind == KindInternet {
+		return netip.Addr{} // whose packets do not come in
+	}
 	for _, i := range m.ns.Interfaces() {
 		for _, a := range i.Addrs() {
 			if addr, ok := s.bySub[a.Masked()]; ok {

@@ -29,6 +29,7 @@ const (
 	KindRouter     NodeKind = "router"
 	KindSwitch     NodeKind = "switch"
 	KindNameServer NodeKind = "name server"
+	KindInternet   NodeKind = "internet"
 	KindContainer  NodeKind = "container"
 	KindTask       NodeKind = "task"
 )
@@ -80,7 +81,7 @@ func (l *Lab) Nodes() []*Node {
 }
 
 func (l *Lab) machineNode(m *machine) *Node {
-	n := &Node{lab: l, name: m.name, kind: KindNameServer, host: m.name, ns: m.ns, machine: m}
+	n := &Node{lab: l, name: m.name, kind: m.kind, host: m.name, ns: m.ns, machine: m}
 	switch {
 	case m.kernel != nil:
 		n.kind = KindKernelHost

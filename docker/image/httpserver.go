@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// serveHTTP serves h on l until ctx ends (nil) or accepting fails. It owns l.
+// ServeHTTP serves h on l until ctx ends (nil) or accepting fails. It owns l.
 // When ctx ends, connections are cut and requests lose their context; it
 // returns once no goroutine of the server is left.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+func ServeHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var conns sync.WaitGroup
@@ -72,7 +72,7 @@ func listenAndServe(ctx context.Context, p *Process, address string, h http.Hand
 		_, _ = fmt.Fprintf(p.stderr(), "listen on %s: %v\n", address, err)
 		return 1
 	}
-	if err := serveHTTP(ctx, l, h); err != nil {
+	if err := ServeHTTP(ctx, l, h); err != nil {
 		_, _ = fmt.Fprintf(p.stderr(), "serve on %s: %v\n", address, err)
 		return 1
 	}

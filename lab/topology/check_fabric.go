@@ -33,6 +33,7 @@ func (c *checker) checkFabric() {
 	}
 	c.checkSegments()
 	c.checkTAPs()
+	c.checkInternet()
 }
 
 // links returns the interfaces of a router or host.

@@ -26,6 +26,8 @@
 //     port 4789, too; vni of a link follows from the names of its ends
 //   - hosts: gso auto; kernel false. A host with kernel: true is a network namespace of the machine's kernel, which the lab
 //     makes: its links are TAP devices eth0 and so on, and steps run there with the machine's /bin/sh and commands
+//   - internet: gateway on every segment with a host, at an address that is free there; the default route of hosts and
+//     routers without one leads to it; names: no delay (it is of each way, as that of a link), no web server
 //   - tap, of a switch or host, one or a list: name the kernel's next (tap0), netns that in which netsim runs, address (of
 //     the kernel's end) none; host_address, a host's own end, has to be given
 //   - needs: nothing; root, or the name of a command that the machine must have

@@ -16,10 +16,7 @@ func (r *reader) fabric(n *yaml.Node, f *Fabric) {
 		"hosts":    func(n *yaml.Node) { f.Hosts = r.hosts(n) },
 		"links":    func(n *yaml.Node) { f.Links = r.links(n) },
 		"listen":   r.endpoint(&f.Listen, "listen"),
-		"internet": func(n *yaml.Node) {
-			f.Internet = &Internet{Pos: r.pos(n)}
-			r.object(n, "internet", fields{"names": r.hostNames(&f.Internet.Names, "names")})
-		},
+		"internet": func(n *yaml.Node) { f.Internet = r.internet(n) },
 	})
 }
 

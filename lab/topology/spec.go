@@ -193,12 +193,6 @@ const (
 	GSOOff  GSO = "off"
 )
 
-// Internet is the world beyond the lab.
-type Internet struct {
-	Pos   Pos
-	Names []HostName
-}
-
 // Swarm is a cluster of engines. The first manager initialises it.
 type Swarm struct {
 	Pos      Pos
