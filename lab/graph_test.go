@@ -1,13 +1,8 @@
 package lab
 
 import (
-	"context"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/netsim-lab/netsim/lab/topology"
-	"github.com/netsim-lab/netsim/topologies"
 )
 
 func TestGraph(t *testing.T) {
@@ -32,50 +27,5 @@ func TestGraph(t *testing.T) {
 	}
 	if _, err := Graph(spec, "svg"); err == nil {
 		t.Error("Graph in svg: no error")
-	}
-}
-
-// typesDocker tells whether a lab's steps type docker commands: those are a tool of the command netsim, whose scripts play
-// such labs.
-func typesDocker(spec *topology.Spec) bool {
-	return slices.ContainsFunc(spec.Steps, func(s topology.Step) bool { return strings.Contains(s.Run, "docker ") })
-}
-
-// TestEmbeddedLabs plays every embedded lab that needs no tool of the floor above.
-func TestEmbeddedLabs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some of their steps watch the wire for a second")
-	}
-	for _, name := range topologies.Names() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			src, err := topologies.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			spec, err := topology.Parse(name+".yaml", src)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if typesDocker(spec) {
-				t.Skip("its steps type docker commands")
-			}
-			l, err := Start(context.Background(), spec, Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			rec := &recorder{}
-			if _, err := l.Play(context.Background(), rec); err != nil {
-				t.Error(err)
-			}
-			for _, r := range rec.results {
-				if !r.Passed {
-					t.Errorf("%s: %s: %s", r.Step.Pos, r.Step.Name, r.Reason)
-				}
-			}
-			if err := l.Stop(); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }
