@@ -58,6 +58,12 @@ func (s *screen) waitFor(t testing.TB, text string) {
 	}
 }
 
+// ends waits until the screen ends with a text.
+func (s *screen) ends(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, "the screen ends with "+text, func() bool { return strings.HasSuffix(s.String(), text) })
+}
+
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
@@ -123,17 +129,19 @@ func TestTerminalSession(t *testing.T) {
 	out.waitFor(t, "/ # ")
 	typed(t, keys, "echo hellp\x7fo wrold\x1b[D\x1b[D\x7f\x1b[C\x1b[CX\x7f\r")
 	out.waitFor(t, "hello")
+	out.ends(t, "/ # ")
 	typed(t, keys, "\x1b[A\r") // the last line again
-	typed(t, keys, "stty size\r")
+	out.ends(t, "hello wrld\r\n/ # ")
 	if err := c.Resize(engine.Size{Rows: 30, Cols: 100}); err != nil {
 		t.Fatal(err)
 	}
 	typed(t, keys, "stty size\r")
-	out.waitFor(t, "30 100\r\n")
+	out.ends(t, "30 100\r\n/ # ")
 	typed(t, keys, "sleep 1000\r")
 	out.waitFor(t, "sleep 1000\r\n")
 	typed(t, keys, "\x03")
 	out.waitFor(t, "^C\r\n")
+	// Whether the command ran yet or not, it is gone, and what is typed from now on is not.
 	typed(t, keys, "echo status=$?\rcat\r")
 	out.waitFor(t, "status=130\r\n")
 	typed(t, keys, "to cat\r")

@@ -42,7 +42,7 @@ const (
 // over when it is complete, and turns keys into signals. What the process writes goes through output.
 type terminal struct {
 	screen io.Writer      // where echo goes, as it is
-	signal func(key byte) // called for keyInterrupt and keyQuit, with no lock held
+	signal func(key byte) // called for keyInterrupt and keyQuit; it must not type
 
 	inMu   sync.Mutex // held while input is taken
 	line   []byte     // guarded by inMu, with all to the next blank line
@@ -134,21 +134,24 @@ func (t *terminal) deliver(chunk []byte) {
 	}
 }
 
+// discard drops the lines that nobody has read yet, as what signals does on Linux.
+func (t *terminal) discard() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ready, t.ahead = nil, 0
+}
+
 // echo writes to the screen; nobody may be there to see it.
 func (t *terminal) echo(s string) { _, _ = io.WriteString(t.screen, s) }
 
 // Write takes what was typed. It never fails.
 func (t *terminal) Write(b []byte) (int, error) {
 	t.inMu.Lock()
-	var signals []byte
+	defer t.inMu.Unlock()
 	for _, x := range b {
-		if sig := t.take(x); sig != 0 {
-			signals = append(signals, sig)
+		if key := t.take(x); key != 0 {
+			t.signal(key) // before what is typed behind it
 		}
-	}
-	t.inMu.Unlock()
-	for _, key := range signals {
-		t.signal(key)
 	}
 	return len(b), nil
 }
@@ -173,6 +176,7 @@ func (t *terminal) take(x byte) (signal byte) {
 	case keyInterrupt, keyQuit:
 		t.echo(map[byte]string{keyInterrupt: "^C", keyQuit: `^\`}[x] + "\r\n")
 		t.forget()
+		t.discard()
 		return x
 	case keySuspend: // there is nobody to continue what would be suspended
 	case keyEnd:

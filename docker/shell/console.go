@@ -24,12 +24,14 @@ const (
 type console struct {
 	in      io.Reader
 	once    sync.Once
-	chunks  chan []byte
+	chunks  chan typing
 	done    chan struct{}
 	closing sync.Once
 
 	mu   sync.Mutex // held while one reads
-	rest []byte     // guarded by mu
+	rest typing     // guarded by mu
+
+	interrupts atomic.Uint64 // from outer; what was typed before the last one is dropped
 
 	outer func(f func()) (restore func()) // hears of interrupts; nil: they are bytes of the input
 	raw   atomic.Int32                    // how many commands read what is typed as it is
@@ -38,8 +40,14 @@ type console struct {
 	interrupt   func() // guarded by interruptMu; nil, or called for each interruptByte, which is not passed on
 }
 
+// typing is some of the input, and after how many interrupts it came.
+type typing struct {
+	text  []byte
+	after uint64
+}
+
 func newConsole(in io.Reader) *console {
-	return &console{in: in, chunks: make(chan []byte), done: make(chan struct{})}
+	return &console{in: in, chunks: make(chan typing), done: make(chan struct{})}
 }
 
 // close ends every Read.
@@ -58,13 +66,14 @@ func (c *console) pump() {
 	for {
 		b := make([]byte, 4096)
 		n, err := c.in.Read(b)
+		after := c.interrupts.Load()
 		b, typed := c.strip(b[:n])
 		for len(b) > 0 {
 			chunk := b
 			if typed && c.raw.Load() == 0 {
 				chunk = upToEnd(b)
 			}
-			if b = b[max(len(chunk), 1):]; !c.pass(chunk) {
+			if b = b[max(len(chunk), 1):]; !c.pass(chunk, after) {
 				return
 			}
 		}
@@ -75,9 +84,9 @@ func (c *console) pump() {
 }
 
 // pass hands a chunk to whoever reads; false: the console is closed.
-func (c *console) pass(chunk []byte) bool {
+func (c *console) pass(chunk []byte, after uint64) bool {
 	select {
-	case c.chunks <- chunk:
+	case c.chunks <- typing{chunk, after}:
 		return true
 	case <-c.done:
 		return false
@@ -96,7 +105,10 @@ func upToEnd(b []byte) []byte {
 // innermost that hears of it.
 func (c *console) onInterrupt(f func()) (restore func()) {
 	if c.outer != nil {
-		return c.outer(f)
+		return c.outer(func() {
+			c.interrupts.Add(1)
+			f()
+		})
 	}
 	c.interruptMu.Lock()
 	defer c.interruptMu.Unlock()
@@ -136,10 +148,14 @@ func (c *console) read(ctx context.Context, b []byte) (int, error) {
 	c.once.Do(func() { go c.pump() })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.rest) == 0 {
+	for len(c.rest.text) == 0 || c.rest.after != c.interrupts.Load() || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return 0, io.EOF // what is typed by now is for the next reader
+		}
+		c.rest = typing{}
 		select {
 		case chunk, ok := <-c.chunks:
-			if !ok || len(chunk) == 0 { // the end of all input, or what Ctrl-D ends
+			if !ok || len(chunk.text) == 0 { // the end of all input, or what Ctrl-D ends
 				return 0, io.EOF
 			}
 			c.rest = chunk
@@ -149,8 +165,8 @@ func (c *console) read(ctx context.Context, b []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	n := copy(b, c.rest)
-	c.rest = c.rest[n:]
+	n := copy(b, c.rest.text)
+	c.rest.text = c.rest.text[n:]
 	return n, nil
 }
 

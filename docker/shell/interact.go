@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 
+	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -47,13 +49,11 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 	for ctx.Err() == nil {
 		reading, done := current.begin(ctx)
 		file, err := c.readCommand(reading, in, r.Dir)
-		interrupted := reading.Err() != nil
-		done()
-		if interrupted && ctx.Err() == nil {
+		if done() && ctx.Err() == nil {
 			if in.outer == nil { // or the terminal has shown it
 				c.say("") // what was typed of a command is forgotten
 			}
-			code = statusInterrupted
+			code = c.interrupted(ctx, r)
 			continue
 		}
 		if err != nil {
@@ -67,9 +67,14 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 		}
 		for _, st := range file.Stmts {
 			run, done := current.begin(ctx)
-			code = c.run(run, r, st)
-			interrupted := run.Err() != nil
-			done()
+			if code = statusInterrupted; run.Err() == nil {
+				code = c.run(run, r, st)
+			}
+			interrupted := done()
+			if interrupted && code == statusInterrupted && ctx.Err() == nil {
+				code = c.interrupted(ctx, r)
+				break // and with it what follows on the line
+			}
 			if r.Exited() && !interrupted {
 				return code
 			}
@@ -79,6 +84,15 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 		c.say("")
 	}
 	return code
+}
+
+// interrupted makes the shell's last status that of an interrupt.
+func (c *Call) interrupted(ctx context.Context, r *interp.Runner) int {
+	file, err := parse("(exit " + strconv.Itoa(statusInterrupted) + ")")
+	if err == nil {
+		c.run(ctx, r, file)
+	}
+	return statusInterrupted
 }
 
 // consoleOf returns the console that a reader is of; own: it is a new one.
@@ -95,28 +109,37 @@ func consoleOf(in io.Reader) (c *console, own bool) {
 // interrupter ends what a shell does: the command that runs, or the reading of one.
 type interrupter struct {
 	mu     sync.Mutex
-	cancel context.CancelFunc // guarded by mu; nil: nothing to end
+	cancel context.CancelFunc // guarded by mu; nil: nothing to end at the moment
+	early  bool               // guarded by mu; an interrupt came then, and ends what comes next
 }
 
-func (i *interrupter) begin(ctx context.Context) (context.Context, func()) {
+// begin returns a context that an interrupt ends until done is called, which tells whether one did, or ctx ended.
+func (i *interrupter) begin(ctx context.Context) (_ context.Context, done func() bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.cancel = cancel
-	return ctx, func() {
+	if i.early {
+		cancel()
+	}
+	i.cancel, i.early = cancel, false
+	return ctx, func() bool {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.cancel = nil
+		interrupted := ctx.Err() != nil
 		cancel()
+		return interrupted
 	}
 }
 
 func (i *interrupter) interrupt() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.cancel != nil {
-		i.cancel()
+	if i.cancel == nil {
+		i.early = true
+		return
 	}
+	i.cancel()
 }
 
 var errSyntax = errors.New("syntax error")
