@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"docker/swarm", "docker/api"},
 	{"docker/engine"},
 	{"docker/cnm"},
-	{"docker/image", "docker/shell", "docker/ipam"},
+	{"docker/image", "docker/shell", "docker/ipam", "docker/iperf"},
 	{"netns"},
 	{"l2switch", "vxlan", "nat", "lb", "dns"},
 	{"fabric"},
@@ -31,7 +31,7 @@ var floors = [][]string{
 
 // beside are imports within a floor.
 var beside = map[string][]string{
-	"docker/shell": {"docker/image"},
+	"docker/shell": {"docker/image", "docker/iperf"},
 	"lab/bench":    {"lab/topology"},
 }
 

@@ -90,6 +90,7 @@ func netTools() map[string]entry {
 		"mtr":        {run: runMtr, on: rich, pkg: "mtr"},
 		"hey":        {run: runHey, on: rich, pkg: "hey"},
 		"ab":         {run: runAb, on: rich, pkg: "apache2-utils"},
+		"iperf3":     {run: runIperf3, on: rich, pkg: "iperf3"},
 		"redis-cli":  {run: runRedis, on: rich, pkg: "redis-tools"},
 		"tcpdump":    {run: runTcpdump, on: rich, pkg: "tcpdump", dir: "/usr/sbin"},
 	}
