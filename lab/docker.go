@@ -62,7 +62,7 @@ func (l *Lab) startEngine(m *machine) error {
 	g := l.running()
 	cfg := cnm.Config{
 		Name: m.name, Host: m.ns, Spawn: g.spawn, Seed: derive(l.seed, "cnm "+m.name), Modern: l.modern(), Log: l.log,
-		Search: m.names.resolv.Search, VTEP: m.addr.Addr(),
+		Search: m.names.resolv.Search, VTEP: m.addr.Addr(), NoUserlandProxy: m.host.NoUserlandProxy,
 	}
 	for _, a := range m.names.resolv.Nameservers {
 		cfg.Nameservers = append(cfg.Nameservers, netip.AddrPortFrom(a, 53))
@@ -75,6 +75,9 @@ func (l *Lab) startEngine(m *machine) error {
 	}
 	ctl, err := cnm.New(cfg)
 	if err != nil {
+		return err
+	}
+	if err := l.addPlugins(ctl); err != nil {
 		return err
 	}
 	eng := engine.New(engine.Config{

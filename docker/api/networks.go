@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -19,27 +18,27 @@ import (
 func inspectNetwork(n *cnm.Network, detailed bool) network.Inspect {
 	v := network.Inspect{
 		Name: n.Name(), ID: n.ID(), Created: n.Created(), Scope: n.Scope(), Driver: n.Driver(), EnableIPv4: true,
-		IPAM: network.IPAM{Driver: "default"}, Internal: n.Internal(), Attachable: n.Attachable(), Ingress: n.Ingress(),
+		IPAM: network.IPAM{Driver: n.IPAMDriver()}, Internal: n.Internal(), Attachable: n.Attachable(), Ingress: n.Ingress(),
 		Containers: map[string]network.EndpointResource{}, Options: n.Options(), Labels: n.Labels(),
 	}
 	if v.IPAM.Options = n.IPAMOptions(); v.IPAM.Options == nil && n.UserDefined() {
 		v.IPAM.Options = map[string]string{}
 	}
-	if n.Subnet().IsValid() {
-		cfg := network.IPAMConfig{Subnet: n.Subnet().String()}
-		if n.IPRange().IsValid() {
-			cfg.IPRange = n.IPRange().String()
+	for _, p := range n.Pools() {
+		cfg := network.IPAMConfig{Subnet: p.Subnet.String()}
+		if p.IPRange.IsValid() {
+			cfg.IPRange = p.IPRange.String()
 		}
-		if n.Gateway().IsValid() {
-			cfg.Gateway = n.Gateway().String()
+		if p.Gateway.IsValid() {
+			cfg.Gateway = p.Gateway.String()
 		}
-		for name, a := range n.AuxAddresses() {
+		for name, a := range p.AuxAddresses {
 			if cfg.AuxAddress == nil {
 				cfg.AuxAddress = map[string]string{}
 			}
 			cfg.AuxAddress[name] = a.String()
 		}
-		v.IPAM.Config = []network.IPAMConfig{cfg}
+		v.IPAM.Config = append(v.IPAM.Config, cfg)
 	}
 	if !detailed {
 		return v
@@ -251,9 +250,7 @@ func networkConfig(req *network.CreateRequest) (cfg cnm.NetworkConfig, warning s
 	if req.IPAM == nil {
 		return cfg, warning, nil
 	}
-	if d := req.IPAM.Driver; d != "" && d != "default" {
-		return cfg, "", notFound("could not find plugin %s in v1 plugin registry: plugin not found", d)
-	}
+	cfg.IPAMDriver = req.IPAM.Driver
 	cfg.IPAMOptions = req.IPAM.Options
 	var v4 []network.IPAMConfig
 	for _, p := range req.IPAM.Config {
@@ -263,17 +260,25 @@ func networkConfig(req *network.CreateRequest) (cfg cnm.NetworkConfig, warning s
 		}
 		v4 = append(v4, p)
 	}
-	if len(v4) > 1 {
-		return cfg, "", invalid("%s driver doesn't support multiple subnets", cmp.Or(cfg.Driver, cnm.DriverBridge))
+	if cfg.Driver == cnm.DriverOverlay && len(v4) > 1 {
+		return cfg, "", invalid("overlay driver doesn't support multiple subnets")
 	}
-	if len(v4) == 1 {
-		err = poolConfig(&cfg, v4[0])
+	for i, p := range v4 {
+		pool, err := poolConfig(p)
+		switch {
+		case err != nil:
+			return cfg, "", err
+		case i > 0:
+			cfg.MorePools = append(cfg.MorePools, pool)
+		default:
+			cfg.Subnet, cfg.Gateway, cfg.IPRange, cfg.AuxAddresses = pool.Subnet, pool.Gateway, pool.IPRange, pool.AuxAddresses
+		}
 	}
-	return cfg, warning, err
+	return cfg, warning, nil
 }
 
-// poolConfig fills in the addresses of a network, with Docker's texts for those that are none (I16).
-func poolConfig(cfg *cnm.NetworkConfig, p network.IPAMConfig) error {
+// poolConfig returns a subnet as the controller takes it, with Docker's texts for addresses that are none (I16).
+func poolConfig(p network.IPAMConfig) (cfg cnm.PoolConfig, err error) {
 	var bad []string
 	prefix := func(what, text string) (v netip.Prefix) {
 		if text == "" {
@@ -305,9 +310,9 @@ func poolConfig(cfg *cnm.NetworkConfig, p network.IPAMConfig) error {
 		cfg.AuxAddresses[name] = addr
 	}
 	if len(bad) > 0 {
-		return invalid("invalid network config:\n%s", strings.Join(bad, "\n"))
+		return cfg, invalid("invalid network config:\n%s", strings.Join(bad, "\n"))
 	}
-	return nil
+	return cfg, nil
 }
 
 // networkRemove answers docker network rm.

@@ -73,6 +73,9 @@ func (s *Sandbox) Disconnect(network string) error {
 	if !ok {
 		return s.c.errNotConnected(s.cfg.ID, n.name)
 	}
+	if n.cfg.Driver == DriverNull {
+		s.cfg.None = false // from now on it may be on others
+	}
 	err := s.leaveAll([]*Endpoint{ep})
 	if gw, ok := s.Endpoint(NetworkGateway); ok && !needsGateway(s.Endpoints()) {
 		err = errors.Join(err, s.leaveAll([]*Endpoint{gw}))

@@ -28,7 +28,7 @@ type SandboxConfig struct {
 	Links   func() []dns.HostsLine
 	Ports   []PortBinding // published by the endpoint that leads out
 	UseHost bool          // the container shares the host's namespace
-	None    bool          // the container is to have no network
+	None    bool          // the container is to have no network, until it is taken off none
 }
 
 // Sandbox is the network of one container. Its accessors are safe to call at once, and while it changes.

@@ -151,6 +151,7 @@ func (r *reader) spec(n *yaml.Node) *Spec {
 		"seed":        r.seed(&s.Seed),
 		"fabric":      func(n *yaml.Node) { r.fabric(n, &s.Fabric) },
 		"swarm":       func(n *yaml.Node) { s.Swarm = r.swarm(n) },
+		"plugins":     func(n *yaml.Node) { s.Plugins = r.plugins(n) },
 		"networks":    func(n *yaml.Node) { s.Networks = r.networks(n) },
 		"services":    func(n *yaml.Node) { s.Services = r.services(n) },
 		"containers":  func(n *yaml.Node) { s.Containers = r.containers(n) },

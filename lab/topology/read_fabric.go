@@ -95,6 +95,11 @@ func (r *reader) hosts(n *yaml.Node) []Host {
 			"gso":         choice(r, &h.GSO, "gso", GSOAuto, GSOOn, GSOOff),
 			"kernel":      r.boolean(&h.Kernel, "kernel"),
 			"tap":         r.taps(&h.TAPs, true),
+			"userland_proxy": func(n *yaml.Node) {
+				proxy := true
+				r.boolean(&proxy, "userland_proxy")(n)
+				h.NoUserlandProxy = !proxy
+			},
 		}, "links")
 		all = append(all, h)
 	}

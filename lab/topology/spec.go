@@ -24,6 +24,7 @@ type Spec struct {
 	Seed        uint64 // start of every pseudo-random choice
 	Fabric      Fabric
 	Swarm       *Swarm // nil: the engines form no cluster
+	Plugins     []Plugin
 	Networks    []Network
 	Services    []Service
 	Containers  []Container
@@ -140,6 +141,8 @@ type Host struct {
 	GSO        GSO          // GSOAuto unless given
 	Kernel     bool         // a network namespace of the machine's kernel, which the lab makes
 	TAPs       []TAP        // devices of the kernel that are plugged in
+
+	NoUserlandProxy bool // published ports are left to netfilter alone, as with dockerd --userland-proxy=false
 
 	gatewayPos Pos
 }
