@@ -147,3 +147,19 @@ func TestBridgeLoop(t *testing.T) {
 		}
 	}
 }
+
+// Two macvlan interfaces on VLAN interfaces on a cable carry what a cable does.
+func TestMacvlanPorts(t *testing.T) {
+	fabrictest.TestPorts(t, func(t *testing.T) (a, b fabric.Port) {
+		x, y := fabric.NewVeth("x", "y")
+		var ends []fabric.Port
+		for n, port := range []fabric.Port{x, y} {
+			host, c := New(Config{Name: "host", Seed: uint64(n)}), New(Config{Name: "c", Seed: uint64(n)})
+			t.Cleanup(func() { c.Close(); host.Close() })
+			eth0 := must(host.AddInterface(InterfaceConfig{Name: "eth0", Port: port}))
+			vlan := must(host.AddVLAN(eth0, 10, InterfaceConfig{Name: "eth0.10"}))
+			ends = append(ends, portOnly{must(c.AddMacvlan(vlan, MacvlanPassthru, InterfaceConfig{Name: "eth0"}))})
+		}
+		return ends[0], ends[1]
+	})
+}

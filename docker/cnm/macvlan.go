@@ -14,6 +14,7 @@ const (
 	optParent      = "parent"
 	optMacvlanMode = "macvlan_mode"
 	optIPVlanMode  = "ipvlan_mode"
+	optIPVlanFlag  = "ipvlan_flag"
 )
 
 // parentDriver makes networks whose containers stand on top of an interface of the host: macvlan and ipvlan. There is no
@@ -54,6 +55,13 @@ func (d *parentDriver) use(n *Network) (*parentUse, error) {
 		if u.ipvlan, ok = netns.ParseIPVlanMode(mode); !ok {
 			return nil, fail(ErrSystem, "requested ipvlan mode '%s' is not valid, 'l2' mode is the ipvlan driver default", mode)
 		}
+	}
+	switch flag := n.cfg.Options[optIPVlanFlag]; {
+	case d.name != DriverIPVlan || flag == "" || flag == "bridge":
+	case flag == "private" || flag == "vepa":
+		return nil, fail(ErrSystem, "ipvlan flag '%s' is not simulated: use 'bridge', or macvlan with that mode", flag)
+	default:
+		return nil, fail(ErrSystem, "requested ipvlan flag '%s' is not valid, 'bridge' is the ipvlan driver default flag", flag)
 	}
 	if u.parent == "lo" {
 		return nil, fail(ErrSystem, "loopback interface is not a valid %s parent link", d.name) // V10

@@ -112,6 +112,8 @@ func TestMacvlanOptions(t *testing.T) {
 	}{
 		{"wrong mode", DriverMacvlan, map[string]string{"macvlan_mode": "foo"}, false, "", "requested macvlan mode 'foo' is not valid, 'bridge' mode is the macvlan driver default"},
 		{"wrong ipvlan mode", DriverIPVlan, map[string]string{"ipvlan_mode": "l4"}, true, "", "requested ipvlan mode 'l4' is not valid, 'l2' mode is the ipvlan driver default"},
+		{"wrong ipvlan flag", DriverIPVlan, map[string]string{"ipvlan_flag": "x"}, true, "", "requested ipvlan flag 'x' is not valid, 'bridge' is the ipvlan driver default flag"},
+		{"no such ipvlan flag here", DriverIPVlan, map[string]string{"ipvlan_flag": "vepa"}, true, "", "ipvlan flag 'vepa' is not simulated"},
 		{"loopback", DriverMacvlan, map[string]string{"parent": "lo"}, false, "", "loopback interface is not a valid macvlan parent link"},
 		{"no such card", DriverMacvlan, map[string]string{"parent": "eth9"}, false, "", "invalid subinterface vlan name eth9, example formatting is eth0.10"},
 		{"no card below", DriverMacvlan, map[string]string{"parent": "eth9.10"}, false, "", "-o parent interface was not found on the host: eth9"},
