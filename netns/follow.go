@@ -40,7 +40,7 @@ func (r *RawConn) Follow(ctx context.Context) { r.origin = fabric.OriginOf(ctx) 
 
 // follow marks a packet that a socket sends if it belongs to a flow that is followed, or begins one.
 func (ns *Namespace) follow(f *fabric.Frame, by tcpip.PacketOwner) {
-	if o, ok := by.(owner); ok {
+	if o, ok := by.(owner); ok && o.Recorder().On() { // a socket may outlive who followed it
 		ns.open(f, o.Origin)
 		return
 	}

@@ -3,7 +3,9 @@ package netns
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/netsim-lab/netsim/fabric"
@@ -142,6 +144,29 @@ func TestBecause(t *testing.T) {
 	want := map[string]int{server.LocalAddr().String(): 1, old.LocalAddr().String(): 1, asked.LocalAddr().String(): 4}
 	if fmt.Sprint(causes) != fmt.Sprint(want) {
 		t.Errorf("causes %v, want %v", causes, want)
+	}
+}
+
+// A connection that was opened for one who followed is as good as any for the next.
+func TestFollowAgain(t *testing.T) {
+	l := newLab(t)
+	_, cs := l.bridged(2)
+	l.echo(cs[1], ":80")
+	first, second := fabric.NewRecorder(), fabric.NewRecorder()
+	defer second.Stop()
+	pooled := must(cs[0].Dial(fabric.Follow(l.within(patience), first), "tcp", "10.0.0.3:80"))
+	defer pooled.Close()
+	ask := func() {
+		must(pooled.Write(make([]byte, 10)))
+		must(io.ReadFull(pooled, make([]byte, 10)))
+	}
+	ask()
+	first.Stop()
+	pooled.(interface{ Follow(context.Context) }).Follow(fabric.Follow(l.within(patience), second))
+	ask()
+	packets, _ := second.Packets()
+	if !slices.ContainsFunc(packets, func(p fabric.RecordedPacket) bool { return !p.Back && p.Size == 10 }) {
+		t.Errorf("%d packets are known; want those of the second exchange", len(packets))
 	}
 }
 
