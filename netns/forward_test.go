@@ -121,6 +121,21 @@ func TestMartians(t *testing.T) {
 	}
 }
 
+// What switches tell each other reaches hosts, too, as BPDUs do: it is no loss worth telling.
+func TestInputIgnoresLinkLocal(t *testing.T) {
+	_, eth0, p := node(t, Config{})
+	for _, typ := range []uint16{38, 0x88cc} { // an LLC length, LLDP
+		for _, last := range []byte{0, 0xe, 0x10} {
+			b := make([]byte, 60)
+			wire.PutEthernet(b, wire.MAC{1, 0x80, 0xc2, 0, 0, last}, wire.MAC{2, 9}, typ)
+			p.arrive(fabric.FromBytes(b))
+		}
+	}
+	if s := eth0.Read(); s.Dropped() != 2 || s.Drops["unknown-protocol"] != 2 {
+		t.Errorf("dropped %v; want the two that are to 01:80:c2:00:00:10", s.Drops)
+	}
+}
+
 // Frames that are not for the namespace, or that it does not understand, are dropped for a reason.
 func TestInputDrops(t *testing.T) {
 	mine, his := wire.MAC{2, 0, 0, 0, 0, 2}, wire.MAC{2, 0, 0, 0, 0, 9}

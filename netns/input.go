@@ -65,9 +65,17 @@ func (ns *Namespace) inputFrame(i *Interface, f *fabric.Frame, c *config, at int
 		p.Frame, p.In, p.c, p.in, p.at, p.out = f, i.name, c, i, at, out
 		ns.inputIP(p, broadcast)
 		out.end(p)
+	case isLinkLocal(e.Dst()):
+		f.Free()
 	default:
 		i.Drop(f, fabric.DropUnknownProto, i.place)
 	}
+}
+
+// isLinkLocal tells whether frames to an address are between a switch and its neighbours, as BPDUs are (IEEE 802.1Q 8.6.3).
+// An interface of Linux has not joined these groups and never sees them: nothing is wrong, so nothing is counted.
+func isLinkLocal(dst wire.MAC) bool {
+	return [5]byte(dst[:5]) == [5]byte{0x01, 0x80, 0xc2} && dst[5] < 16
 }
 
 // inputIP takes a packet whose IP header begins the linear part; broadcast tells that it came to more than one.
