@@ -249,7 +249,7 @@ func (ns *Namespace) AddDefaultRoute(via netip.Addr) error {
 	return ns.AddRoute(Route{Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: via, Dev: r.Dev})
 }
 
-// RemoveRoute removes the routes to dst by dev (nil: by any).
+// RemoveRoute removes the routes to dst by dev (nil: by any), whatever their metric.
 func (ns *Namespace) RemoveRoute(dst netip.Prefix, dev *Interface) error {
 	dst = dst.Masked()
 	return ns.change(func(c *config) error {
@@ -258,6 +258,19 @@ func (ns *Namespace) RemoveRoute(dst netip.Prefix, dev *Interface) error {
 		if len(c.fib.routes) == before {
 			return fmt.Errorf("remove route to %s in %s: no such route", dst, ns.cfg.Name)
 		}
+		return nil
+	})
+}
+
+// DeleteRoute removes the one route to r.Dst that has r's metric.
+func (ns *Namespace) DeleteRoute(r Route) error {
+	r.Dst = r.Dst.Masked()
+	is := func(o Route) bool { return o.Dst == r.Dst && o.Metric == r.Metric }
+	return ns.change(func(c *config) error {
+		if !c.fib.holds(is) {
+			return fmt.Errorf("delete route to %s metric %d in %s: no such route", r.Dst, r.Metric, ns.cfg.Name)
+		}
+		c.fib = c.fib.Remove(is)
 		return nil
 	})
 }

@@ -121,6 +121,30 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// Of two routes to one network that which is meant goes, and the other carries on.
+func TestDeleteRouteByMetric(t *testing.T) {
+	ns := New(Config{Name: "c"})
+	defer ns.Close()
+	eth0 := must(ns.AddInterface(InterfaceConfig{Name: "eth0"}))
+	if err := eth0.AddAddr(prefix("10.0.0.2/24")); err != nil {
+		t.Fatal(err)
+	}
+	for metric, via := range map[int]string{50: "10.0.0.50", 60: "10.0.0.60"} {
+		if err := ns.AddRoute(Route{Dst: prefix("10.9.0.0/16"), Via: addr(via), Dev: eth0, Metric: metric}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ns.DeleteRoute(Route{Dst: prefix("10.9.3.3/16"), Metric: 50}); err != nil {
+		t.Error(err)
+	}
+	if r, ok := ns.RouteTo(addr("10.9.0.1")); !ok || r.Metric != 60 {
+		t.Errorf("RouteTo = %v, %v; want that of metric 60", r, ok)
+	}
+	if err := ns.DeleteRoute(Route{Dst: prefix("10.9.0.0/16"), Metric: 50}); err == nil {
+		t.Error("a route was deleted twice")
+	}
+}
+
 // The source of a packet is the subnet's address, not an alias that a service's virtual address is.
 func TestSourceFor(t *testing.T) {
 	ns := New(Config{Name: "c"})
