@@ -170,7 +170,9 @@ func TestBadPlugins(t *testing.T) {
 			}
 		}, "its answer is longer than 1048576 bytes"},
 		{"no such call", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "it answers with status 404: 404 page not found"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere/", http.StatusFound) }, "must not redirect"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://elsewhere/", http.StatusFound)
+		}, "must not redirect"},
 		{"hung", func(_ http.ResponseWriter, r *http.Request) { <-hang }, "no answer within 100ms"},
 		{"gone in the middle", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
