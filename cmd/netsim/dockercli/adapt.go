@@ -46,6 +46,9 @@ func (s *session) adapt(root *cobra.Command) {
 		root.RunE = func(cmd *cobra.Command, _ []string) error { return fmt.Errorf("%s: %s", cmd.CommandPath(), why) }
 		root.PersistentPreRunE = nil
 	}
+	if path == "stats" || path == "container stats" {
+		root.RunE = s.stats
+	}
 	if i, ok := fileArgs[path]; ok {
 		run := root.RunE
 		root.RunE = func(cmd *cobra.Command, args []string) error {

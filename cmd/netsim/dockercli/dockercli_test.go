@@ -85,6 +85,7 @@ func TestLines(t *testing.T) {
 		{name: "no login", script: "docker login", code: 1, err: "docker login: inside a lab"},
 		{name: "no build", script: "docker image build .", code: 1, err: "docker image build: images cannot be built inside a lab"},
 		{name: "no such file", script: "docker run --env-file /no/file busybox", code: 125, err: "open /no/file: no such file or directory"},
+		{name: "stats of one time", script: "docker stats --no-stream --format '{{.Name}}'", out: "web1\n"},
 		{name: "contexts", script: "docker context ls -q", out: "default\n"},
 		{name: "completion", script: "docker __complete network r 2>/dev/null", out: "rm\tRemove one or more networks\n"},
 	} {
@@ -163,6 +164,22 @@ func TestInterrupt(t *testing.T) {
 			}
 			if row.signal == "" {
 				e.killed <- "the end of the test"
+			}
+		})
+	}
+}
+
+// Ctrl-C ends docker stats, which would go on without its containers.
+func TestInterruptStats(t *testing.T) {
+	for _, script := range []string{"docker stats", "docker stats web1", "docker container stats --all"} {
+		t.Run(script, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			out := &until{text: "\033[Hweb1 aaaaaaaaaaaa \033[K\n\033[J", then: cancel}
+			argv := append(strings.Fields(script), "--format", "{{.Name}} {{.ID}}")
+			code, err := shell.RunArgs(ctx, newHost(newFakeEngine(t)), argv, shell.Stdio{Out: out, Err: io.Discard})
+			if code != 130 || !errors.Is(err, context.Canceled) {
+				t.Errorf("%s = %d, %v; want 130, %v", script, code, err, context.Canceled)
 			}
 		})
 	}

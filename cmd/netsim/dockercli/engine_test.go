@@ -116,6 +116,7 @@ func (e *fakeEngine) handler() http.Handler {
 	answer("GET /containers/json", 200, []m{{"Id": strings.Repeat("a", 64), "Names": []string{"/web1"}, "Image": "nginx",
 		"Command": "nginx", "Status": "Up 2 seconds", "State": "running", "Ports": []m{}}})
 	answer("POST /containers/create", 201, m{"Id": "new"})
+	answer("GET /containers/{id}/stats", 200, m{"name": "/web1", "id": strings.Repeat("a", 64)})
 	answer("DELETE /networks/{id}", 403, m{"message": "bridge is a pre-defined network and cannot be removed"})
 	mux.HandleFunc("GET /containers/{id}/json", e.inspect)
 	answer("POST /containers/{id}/start", 204, nil)

@@ -26,6 +26,8 @@ type session struct {
 	term console
 	dir  string // where files that docker reads are laid down; empty: there are none
 
+	unwanted <-chan struct{} // closed by Ctrl-C
+
 	input context.CancelFunc // ends Reads of the standard input
 	leave func()             // lets go of it
 	hush  atomic.Bool        // docker's standard error is not wanted any more
@@ -40,7 +42,7 @@ type session struct {
 }
 
 func newSession(ctx context.Context, c *shell.Call, dial Dialer) *session {
-	s := &session{call: c, dial: dial, opts: cliflags.NewClientOptions(), conns: map[net.Conn]struct{}{}, ttys: map[string]bool{}}
+	s := &session{call: c, dial: dial, unwanted: ctx.Done(), opts: cliflags.NewClientOptions(), conns: map[net.Conn]struct{}{}, ttys: map[string]bool{}}
 	reading, cancel := context.WithCancel(ctx)
 	s.input = cancel
 	s.term = newConsole(c)
@@ -84,16 +86,15 @@ func (s *session) cut() {
 	}
 }
 
-// track notes a connection that cut closes.
-func (s *session) track(c net.Conn) error {
+// track notes a connection that cut closes; false: it comes too late.
+func (s *session) track(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isCut {
-		_ = c.Close() // it came too late
-		return errOver
+		return false
 	}
 	s.conns[c] = struct{}{}
-	return nil
+	return true
 }
 
 func (s *session) forget(c net.Conn) {
@@ -109,8 +110,9 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	t := &conn{Conn: c, session: s}
-	if err := s.track(t); err != nil {
-		return nil, err
+	if !s.track(t) {
+		_ = c.Close() // nobody has used it
+		return nil, errOver
 	}
 	return t, nil
 }
