@@ -46,7 +46,7 @@ var homes = []struct {
 	{"github.com/google/gopacket", []string{"fabric", "docker/shell"}},
 	{"github.com/miekg/dns", []string{"dns"}},
 	{"github.com/spf13/cobra", []string{"cmd/netsim"}},
-	{"gopkg.in/yaml.v3", []string{"lab/topology"}},
+	{"gopkg.in/yaml.v3", []string{"cmd/netsim/dockercli", "lab/topology"}},
 	{"mvdan.cc/sh", []string{"docker/shell"}},
 	{"github.com/alicebob/miniredis", []string{"docker/image"}},
 	{"github.com/docker/docker", []string{"docker/api", "cmd/netsim/dockercli"}},
@@ -57,6 +57,7 @@ var homes = []struct {
 	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},
+	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
 }
 

@@ -2,9 +2,6 @@ package dockercli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,9 +26,6 @@ var refused = map[string]string{
 	"context update": noContext, "context use": noContext, "system dial-stdio": "inside a lab it has nothing to talk to",
 }
 
-// fileFlags name files that docker reads; they are the host's.
-var fileFlags = []string{"env-file", "label-file", "compose-file", "external-ca", "ca-cert", "ca-key"}
-
 // fileArgs are the commands whose argument of that index is a file that docker reads, by path.
 var fileArgs = map[string]int{"config create": 1, "secret create": 1}
 
@@ -46,8 +40,13 @@ func (s *session) adapt(root *cobra.Command) {
 		root.RunE = func(cmd *cobra.Command, _ []string) error { return fmt.Errorf("%s: %s", cmd.CommandPath(), why) }
 		root.PersistentPreRunE = nil
 	}
-	if path == "stats" || path == "container stats" {
+	switch path {
+	case "stats", "container stats":
 		root.RunE = s.stats
+	case "stack deploy":
+		root.RunE = s.stackDeploy
+	case "stack config":
+		root.RunE = s.stackConfig
 	}
 	if i, ok := fileArgs[path]; ok {
 		run := root.RunE
@@ -85,15 +84,24 @@ func (s *session) adaptFlag(path string, f *pflag.Flag) {
 		_ = f.Value.Set("") // a string
 	case "cidfile":
 		f.Value = refusedValue{f.Value, "inside a lab a container's id is what docker run -d prints"}
+	case "use-api-socket":
+		f.Value = refusedValue{f.Value, "inside a lab there are no sockets in containers"}
 	case "env":
 		if last := path[strings.LastIndexByte(path, ' ')+1:]; last == "run" || last == "create" || last == "exec" {
 			f.Value = envValue{f.Value, s}
+			s.completeEnv(f)
 		}
-	}
-	for _, name := range fileFlags {
-		if f.Name == name && f.Value.Type() != "external-ca" {
-			f.Value = fileValue{f.Value, s}
-		}
+	case "env-add":
+		f.Value = envValue{f.Value, s}
+		s.completeEnv(f)
+	case "env-file":
+		f.Value = fileValue{f.Value, s.stageEnv}
+	case "label-file", "ca-cert", "ca-key":
+		f.Value = fileValue{f.Value, s.stage}
+	case "external-ca":
+		f.Value = caValue{f.Value, s}
+	case "security-opt":
+		f.Value = seccompValue{f.Value, s}
 	}
 }
 
@@ -105,62 +113,3 @@ type refusedValue struct {
 
 // Set implements pflag.Value.
 func (v refusedValue) Set(string) error { return fmt.Errorf("%s", v.why) }
-
-// envValue is an environment variable; one that has no value has that of the shell, or is left out.
-type envValue struct {
-	pflag.Value
-	session *session
-}
-
-// Set implements pflag.Value.
-func (v envValue) Set(kv string) error {
-	if kv == "" || strings.Contains(kv, "=") {
-		return v.Value.Set(kv)
-	}
-	for _, known := range v.session.call.Env {
-		if k, _, _ := strings.Cut(known, "="); k == kv {
-			return v.Value.Set(kv + "=" + v.session.call.Getenv(kv))
-		}
-	}
-	return nil
-}
-
-// fileValue is a file of the host that docker reads.
-type fileValue struct {
-	pflag.Value
-	session *session
-}
-
-// Set implements pflag.Value.
-func (v fileValue) Set(name string) error {
-	file, err := v.session.stage(name)
-	if err != nil {
-		return err
-	}
-	return v.Value.Set(file)
-}
-
-// stage lays a file of the host down where docker can read it, until the call ends. The standard input is its own.
-func (s *session) stage(name string) (string, error) {
-	if name == "" || name == "-" {
-		return name, nil
-	}
-	text, err := s.call.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "netsim-docker-"); err != nil {
-			return "", fmt.Errorf("lay down %s for docker: %w", name, err)
-		}
-	}
-	all, err := os.ReadDir(s.dir)
-	if err != nil {
-		return "", fmt.Errorf("lay down %s for docker: %w", name, err)
-	}
-	file := filepath.Join(s.dir, strconv.Itoa(len(all))+"-"+filepath.Base(filepath.FromSlash(name)))
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return "", fmt.Errorf("lay down %s for docker: %w", name, err)
-	}
-	return file, nil
-}

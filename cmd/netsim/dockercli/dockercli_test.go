@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -117,6 +119,48 @@ func TestEnvironmentIsTheHosts(t *testing.T) {
 	slices.Sort(body.Env) // docker's own order is none
 	if want := []string{"A=1", "B=2", "C=3"}; !slices.Equal(body.Env, want) {
 		t.Errorf("the container's environment = %q, want %q", body.Env, want)
+	}
+}
+
+// Nor is anything of it in what docker reads of Compose files, lists of variables and the files that they name.
+func TestFilesAreTheHosts(t *testing.T) {
+	real := filepath.Join(t.TempDir(), "real")
+	if err := os.WriteFile(real, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SECRET", "of the real machine")
+	for _, row := range []struct {
+		name, script string
+		want, err    string
+	}{
+		{"variables in a file", "export A=1; echo A >/e; echo SECRET >>/e; docker create --env-file /e busybox; docker exec plain cat", "hello", ""},
+		{"a service's variables", "docker service update --env-add SECRET web", "", ""},
+		{"interpolated", `export A=1; printf 'services: {w: {image: "r:${A}${SECRET}", environment: [A, SECRET, "B="]}}' | docker stack config -c -`,
+			"image: r:1", ""},
+		{"not interpolated", `printf 'services: {w: {image: "r:${SECRET}"}}' >/c; docker stack config --skip-interpolation -c /c`,
+			"image: r:${SECRET}", ""},
+		{"variables of a service in a file", `echo A=2 >/e; echo SECRET >>/e; printf 'services: {w: {image: r, env_file: e}}' >/c; docker stack config -c /c`,
+			`A: "2"`, ""},
+		{"a secret of the real machine", "printf 'secrets: {s: {file: " + real + "}}' >/c; docker stack config -c /c", "", "no such file"},
+		{"a variable that must be", "printf 'services: {w: {image: \"r:${SECRET:?is missing}\"}}' >/c; docker stack config -c /c", "", "is missing"},
+		{"a profile of the real machine", "docker create --security-opt seccomp=" + real + " busybox", "", "no such file"},
+		{"an authority of the real machine", "docker swarm init --external-ca protocol=cfssl,url=https://x,cacert=" + real, "", "no such file"},
+		{"no Compose file", "docker stack deploy x", "", "Specify a Compose file (with --compose-file)"},
+		{"no name", "docker stack deploy -c /c ''", "", "invalid stack name"},
+		{"completions", "docker __complete run -e SEC 2>/dev/null", "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e := newFakeEngine(t)
+			out, errOut, _ := run(t, newHost(e), row.script, nil)
+			if !strings.Contains(out, row.want) || !strings.Contains(errOut, row.err) {
+				t.Errorf("%s: stdout %q, stderr %q; want %q, %q", row.script, out, errOut, row.want, row.err)
+			}
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if all := fmt.Sprint(out, errOut, e.bodies); strings.Contains(all, "of the real machine") || strings.Contains(out, "SECRET\n") {
+				t.Errorf("%s shows the real machine: %s", row.script, all)
+			}
+		})
 	}
 }
 
