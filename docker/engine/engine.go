@@ -61,7 +61,8 @@ type Engine struct {
 	containers map[string]*Container // by id, guarded by mu
 	byName     map[string]*Container // guarded by mu
 	execs      map[string]*Exec      // by id, guarded by mu
-	execOrder  []*Exec               // guarded by mu
+	execOrder  []*Exec               // guarded by mu; as they were made
+	execRoom   int                   // guarded by mu; how many there may be before some are dropped
 	nextPID    int                   // guarded by mu
 }
 
@@ -135,11 +136,6 @@ func (e *Engine) checkLinks(cfg *ContainerConfig) error {
 		ref, _ := parseLink(text)
 		if _, err := e.Container(ref); err != nil {
 			return fail(ErrInvalid, "could not get container for %s: %v", ref, err)
-		}
-	}
-	if ref := cfg.shares(); ref != "" {
-		if _, err := e.Container(ref); err != nil {
-			return err
 		}
 	}
 	return nil

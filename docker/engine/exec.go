@@ -53,8 +53,11 @@ type Exec struct {
 	exit    *int     // guarded by mu
 }
 
-// execsKept is how many execs that have ended a container remembers, as one that is asked for after its end.
-const execsKept = 256
+// Bounds of what the engine remembers of execs.
+const (
+	execsKept    = 256  // that have ended, as somebody may ask for one after its end
+	execsWaiting = 4096 // that nobody has started
+)
 
 // CreateExec makes an exec of a running container. The error wraps ErrConflict if it does not run, or is paused.
 func (c *Container) CreateExec(cfg ExecConfig) (*Exec, error) {
@@ -97,25 +100,40 @@ func (e *Engine) addExec(x *Exec) {
 	x.id = randomID(e.luck)
 	e.execs[x.id] = x
 	e.execOrder = append(e.execOrder, x)
-	if len(e.execOrder) <= 2*execsKept {
-		return
+	if len(e.execOrder) > e.execRoom {
+		e.dropExecs()
 	}
-	var rest []*Exec
-	for i, old := range e.execOrder {
-		if i < len(e.execOrder)-execsKept && old.over() {
-			delete(e.execs, old.id)
-			continue
-		}
-		rest = append(rest, old)
-	}
-	e.execOrder = rest
 }
 
-// over tells whether the exec has ended, or cannot be started any more.
-func (x *Exec) over() bool {
+// dropExecs forgets the oldest execs that have ended, or wait for too long; the caller holds mu.
+func (e *Engine) dropExecs() {
+	var rest []*Exec
+	ended, waiting := 0, 0
+	for _, x := range slices.Backward(e.execOrder) {
+		started, over := x.progress()
+		switch {
+		case over:
+			ended++
+		case !started:
+			waiting++
+		}
+		if over && ended > execsKept || !over && !started && waiting > execsWaiting {
+			delete(e.execs, x.id)
+			continue
+		}
+		rest = append(rest, x)
+	}
+	slices.Reverse(rest)
+	e.execOrder = rest
+	e.execRoom = 2*len(rest) + execsKept // so that the work is little for each
+}
+
+// progress tells how far the exec is: over, it has ended or cannot be started any more.
+func (x *Exec) progress() (started, over bool) {
+	running := x.c.current() != nil
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.exit != nil || !x.started && x.c.State() == Exited
+	return x.started, x.exit != nil || !x.started && !running
 }
 
 // Exec returns the exec of an id. The error wraps ErrNotFound.
@@ -154,9 +172,13 @@ func (x *Exec) Check() error {
 	started := x.started
 	x.mu.Unlock()
 	if started {
-		return fail(ErrConflict, "Error: Exec command %s has already run", x.id)
+		return x.errStarted()
 	}
 	return x.c.checkExec()
+}
+
+func (x *Exec) errStarted() error {
+	return fail(ErrConflict, "Error: Exec command %s has already run", x.id)
 }
 
 // Resize tells the size of the terminal of whoever looks at the exec's.
@@ -182,10 +204,13 @@ func (x *Exec) Start(ctx context.Context, streams ExecStreams) error {
 		return err
 	}
 	r := x.c.current()
+	if r == nil {
+		return x.c.errNotRunning() // it ended meanwhile
+	}
 	x.mu.Lock()
-	if x.started || r == nil {
+	if x.started {
 		x.mu.Unlock()
-		return x.Check()
+		return x.errStarted()
 	}
 	x.started = true
 	x.mu.Unlock()

@@ -10,6 +10,9 @@ import (
 // logLimit is how many bytes of a container's output are kept. The oldest go first.
 const logLimit = 1 << 20
 
+// logEntries is how many of them are kept, for short lines cost more than their bytes.
+const logEntries = 64 << 10
+
 // logLine is how long an entry of the log gets at most, as those of Docker's json-file: longer lines are several.
 const logLine = 16 << 10
 
@@ -79,7 +82,7 @@ func (l *logRing) flush() {
 func (l *logRing) add(e LogEntry) {
 	l.entries = append(l.entries, e)
 	l.size += len(e.Text)
-	for l.size > logLimit {
+	for l.size > logLimit || len(l.entries) > logEntries {
 		l.size -= len(l.entries[0].Text)
 		l.entries[0] = LogEntry{} // its text may go now; append moves the rest to the front at times
 		l.entries = l.entries[1:]
@@ -124,7 +127,7 @@ func (o LogOptions) wants(e LogEntry) bool {
 }
 
 // ReadLogs calls emit with the lines of the container's output, the oldest first, as far as they are kept: the last
-// 1 MiB. With Follow it goes on until the container's run has ended, Until has come or ctx ends, which is no error. An
+// 1 MiB, and 65536 lines. With Follow it goes on until the container's run has ended, Until has come or ctx ends, which is no error. An
 // error of emit ends it.
 func (c *Container) ReadLogs(ctx context.Context, opts LogOptions, emit func(LogEntry) error) error {
 	if !opts.Until.IsZero() {

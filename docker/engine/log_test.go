@@ -31,6 +31,25 @@ func TestLogKeepsTheLastBytes(t *testing.T) {
 	}
 }
 
+// Many short lines are kept in bounded memory, in the log and on their way to somebody who takes none.
+func TestShortLines(t *testing.T) {
+	var l logRing
+	out := &output{log: &l}
+	f := newFeed()
+	out.attach(f, false)
+	const lines = 2 * logEntries
+	for range lines {
+		out.writer(false).Write([]byte("\n")) //nolint:errcheck // it never fails
+	}
+	if n := len(l.all()); n != logEntries {
+		t.Errorf("%d lines are kept; want %d", n, logEntries)
+	}
+	pieces, err := f.take(t.Context())
+	if err != nil || len(pieces) != lines/pieceSmall {
+		t.Errorf("%d lines are on their way in %d pieces, %v; want %d", lines, len(pieces), err, lines/pieceSmall)
+	}
+}
+
 func BenchmarkLog(b *testing.B) {
 	var l logRing
 	w := (&output{log: &l}).writer(false)

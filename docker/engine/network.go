@@ -258,23 +258,15 @@ func (e *Engine) RemoveNetwork(ref string) error {
 	return nil
 }
 
-// PruneNetworks removes the local networks that no container uses, running or not, but those that keep holds for; nil
-// keeps none. It returns the names of those that went.
+// PruneNetworks removes the local networks that no running container is on, but those that keep holds for; nil keeps none.
+// It returns the names of those that went.
 func (e *Engine) PruneNetworks(keep func(*cnm.Network) bool) []string {
-	used := map[string]bool{}
-	for _, c := range e.Containers() {
-		for _, ep := range c.Config().Networks {
-			if n, err := e.Network(ep.Network); err == nil {
-				used[n.ID()] = true
-			}
-		}
-	}
 	var gone []string
 	for _, n := range e.Networks() {
-		if n.Predefined() || n.Scope() != "local" || n.Name() == cnm.NetworkGateway || used[n.ID()] || keep != nil && keep(n) {
+		if n.Predefined() || n.Scope() != "local" || n.Name() == cnm.NetworkGateway || keep != nil && keep(n) {
 			continue
 		}
-		if e.RemoveNetwork(n.ID()) == nil { // one that is in use by now stays
+		if e.RemoveNetwork(n.ID()) == nil { // one that is in use stays
 			gone = append(gone, n.Name())
 		}
 	}

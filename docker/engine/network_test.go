@@ -102,6 +102,15 @@ func TestConnectAndDisconnect(t *testing.T) {
 	if got := e.PruneNetworks(nil); !slices.Equal(got, []string{"n1"}) {
 		t.Errorf("prune removed %q; want n1", got)
 	}
+	if err := c.Stop(soon(t), engine.StopOptions{Timeout: immediately}); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.PruneNetworks(nil); !slices.Equal(got, []string{"n2"}) {
+		t.Errorf("prune beside a container that does not run removed %q; want n2 (B42)", got)
+	}
+	if err := c.Start(soon(t)); !errors.Is(err, engine.ErrNotFound) || err.Error() != "network n2 not found" {
+		t.Errorf("a start without its network: %v", err)
+	}
 }
 
 func TestContainerNetworkMode(t *testing.T) {

@@ -85,6 +85,10 @@ type piece struct {
 	text   []byte
 }
 
+// pieceSmall is how long a piece is at least, in bytes, before the next one begins: many small ones would cost more than
+// their bytes.
+const pieceSmall = 4096
+
 // feed is the output on its way to somebody who is attached.
 type feed struct {
 	wake  chan struct{} // there may be something to take
@@ -116,8 +120,12 @@ func (f *feed) add(stderr bool, text []byte) {
 	if f.closed || f.ended {
 		return
 	}
-	f.queue = append(f.queue, piece{stderr, append([]byte(nil), text...)})
 	f.size += len(text)
+	if n := len(f.queue); n > 0 && f.queue[n-1].stderr == stderr && len(f.queue[n-1].text) < pieceSmall {
+		f.queue[n-1].text = append(f.queue[n-1].text, text...)
+	} else {
+		f.queue = append(f.queue, piece{stderr, append([]byte(nil), text...)})
+	}
 	signal(f.wake)
 }
 

@@ -99,7 +99,7 @@ func TestStartFailures(t *testing.T) {
 		{"no such network", engine.ContainerConfig{Image: "nginx", NetworkMode: "nonet"}, engine.ErrNotFound, "network nonet not found", 128},
 		{"I14", engine.ContainerConfig{Image: "nginx", Networks: []cnm.EndpointConfig{{Network: "bridge", IP: addr("172.17.0.9")}}}, engine.ErrInvalid,
 			"User specified IP address is supported on user defined networks only", 128},
-		{"H8 not there", engine.ContainerConfig{Image: "nginx", NetworkMode: "container:nobody"}, engine.ErrNotFound, "No such container: nobody", 0},
+		{"H8 not there", engine.ContainerConfig{Image: "nginx", NetworkMode: "container:nobody"}, engine.ErrNotFound, "No such container: nobody", 128},
 	} {
 		c, err := e.Create(row.cfg)
 		if err == nil {

@@ -219,7 +219,7 @@ func (c *Container) removeOnce(opts RemoveOptions) (again bool, err error) {
 		if state == Paused {
 			how = "unpause and then stop the container before removal or force remove"
 		}
-		return false, fail(ErrConflict, "cannot remove container %q: container is %s: %s", name, state, how)
+		return false, fail(ErrConflict, "cannot remove container %q: container is %s: %s", "/"+name, state, how)
 	}
 	c.removed, c.state = true, Removing
 	if c.io != nil {
