@@ -19,6 +19,10 @@ type ipCall struct {
 	oneline bool     // -o
 	four    bool     // -4
 	stats   bool     // -s
+	json    bool     // -j
+	pretty  bool     // -p
+	shows   bool     // the command shows something
+	found   []any    // with -j, what is to be printed
 }
 
 // errIP is an error that ip reports in words of its own, with the status that goes with it.
@@ -47,8 +51,13 @@ func runIP(ctx context.Context, c *Call) int {
 			i.oneline = true
 		case "-4":
 			i.four = true
-		case "-s", "-stats":
+		case "-s", "-stats", "-statistics":
 			i.stats = true
+		case "-j", "-json":
+			i.json = true
+		case "-p", "-pretty":
+			i.pretty = true
+		case "-c", "-color": // there are none
 		case "-6":
 			return 0 // there is no IPv6
 		case "-n", "-netns":
@@ -100,6 +109,8 @@ func (i *ipCall) object(ctx context.Context) int {
 		return i.say1(e.text, e.status)
 	case err != nil:
 		return i.say1("RTNETLINK answers: "+err.Error(), 2)
+	case i.json && i.shows:
+		i.printJSON()
 	}
 	return 0
 }
@@ -178,6 +189,13 @@ func parsePrefix(text string) (netip.Prefix, error) {
 func (i *ipCall) netns(ctx context.Context) int {
 	switch verb := i.next(); verb {
 	case "", "list", "show", "ls":
+		if i.json {
+			for _, name := range i.Sys.sandboxNames() {
+				i.found = append(i.found, map[string]string{"name": name})
+			}
+			i.printJSON()
+			return 0
+		}
 		for _, name := range i.Sys.sandboxNames() {
 			i.Printf("%s\n", name)
 		}

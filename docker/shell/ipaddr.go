@@ -24,7 +24,12 @@ func (i *ipCall) address() error {
 	if err != nil {
 		return err
 	}
+	i.shows = true
 	for _, dev := range all {
+		if i.json {
+			i.found = append(i.found, i.linkObject(dev, true))
+			continue
+		}
 		i.showAddresses(dev)
 	}
 	return nil

@@ -203,7 +203,12 @@ func (i *ipCall) link() error {
 	if err != nil {
 		return err
 	}
+	i.shows = true
 	for _, dev := range all {
+		if i.json {
+			i.found = append(i.found, i.linkObject(dev, false))
+			continue
+		}
 		if i.brief {
 			i.Printf("%-16s %-14s %s %s \n", linkName(dev), operState(dev), dev.MAC(), linkFlags(dev))
 			continue

@@ -30,6 +30,7 @@ func (i *ipCall) route(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.shows = true
 	var only netip.Prefix
 	if got["to"] != "" {
 		if only, err = parsePrefix(got["to"]); err != nil {
@@ -38,6 +39,10 @@ func (i *ipCall) route(ctx context.Context) error {
 	}
 	for _, r := range i.ns.Routes() {
 		if only.IsValid() && r.Dst != only.Masked() || !leavesBy(r, got["dev"], got["via"]) {
+			continue
+		}
+		if i.json {
+			i.found = append(i.found, routeObject(r))
 			continue
 		}
 		i.Printf("%s\n", routeText(r, i.busybox()))
@@ -80,11 +85,19 @@ func (i *ipCall) routeGet(ctx context.Context) error {
 	src, ok := i.ns.SourceFor(dst)
 	r, routed := i.ns.RouteTo(dst)
 	switch {
+	case ok && src == dst && i.json:
+		i.shows = true
+		i.found = append(i.found, map[string]any{"type": "local", "dst": dst.String(), "dev": "lo", "prefsrc": src.String(), "flags": []string{}})
+		return nil
 	case ok && src == dst:
 		i.Printf("local %s dev lo  src %s \n    cache <local>\n", dst, src)
 		return nil
 	case !routed || !ok:
 		return kernelSays("Network is unreachable")
+	}
+	if i.shows = i.json; i.json {
+		i.found = append(i.found, routeJSON{Dst: dst.String(), Gateway: gatewayText(r.Via), Dev: r.Dev.Name(), Src: src.String(), Flags: []string{}})
+		return nil
 	}
 	line := dst.String()
 	if r.Via.IsValid() {
@@ -184,10 +197,13 @@ func (i *ipCall) neighbour() error {
 	if err != nil {
 		return err
 	}
+	i.shows = verb != "flush"
 	for _, n := range i.neighbours() {
 		switch {
 		case got["dev"] != "" && n.Dev.Name() != got["dev"], got["to"] != "" && n.Addr.String() != got["to"] && got["to"] != "all",
 			got["nud"] != "" && got["nud"] != "all" && !strings.EqualFold(n.State.String(), got["nud"]):
+		case verb != "flush" && i.json:
+			i.found = append(i.found, neighObject(n))
 		case verb != "flush":
 			i.Printf("%s\n", neighbourText(n))
 		case n.State != netns.NeighPermanent || got["nud"] != "":
