@@ -144,6 +144,9 @@ func (d *bridgeDriver) join(ep *Endpoint, s *Sandbox) (joinInfo, error) {
 	if err := out.SetMaster(b.iface); err != nil {
 		return joinInfo{}, errors.Join(err, removeVeth(s.cfg.NS, ep.device, host, info.hostIfName))
 	}
+	if err := addRules(d.nf, b.directRule(ep)); err != nil {
+		return joinInfo{}, errors.Join(err, removeVeth(s.cfg.NS, ep.device, host, info.hostIfName))
+	}
 	if port := b.iface.Bridge().Port(info.hostIfName); port != nil && d.c.cfg.NoUserlandProxy {
 		port.SetHairpin(true) // B21
 	}
@@ -155,6 +158,7 @@ func (d *bridgeDriver) leave(ep *Endpoint, s *Sandbox) error {
 	err := removeVeth(s.cfg.NS, ep.device, d.c.cfg.Host, ep.info.hostIfName)
 	if b, ok := ep.network.state().(*bridge); ok {
 		b.iface.RemoveNeighbour(ep.IP())
+		err = errors.Join(err, deleteRules(d.nf, b.directRule(ep)))
 	}
 	d.nf.Forget(time.Now().UnixNano(), func(conn nat.Connection) bool {
 		return conn.Original.Src.Addr() == ep.IP() || conn.Reply.Src.Addr() == ep.IP()

@@ -14,9 +14,7 @@ const (
 
 // setupChains makes the chains that all networks share (B13, B15, B16).
 func (d *bridgeDriver) setupChains() error {
-	err := errors.Join(
-		d.nf.NewChain("nat", chainDocker), d.nf.NewChain("filter", chainDocker), d.nf.NewChain("filter", chainIsolation))
-	if err != nil {
+	if err := d.nf.NewChain("nat", chainDocker); err != nil {
 		return err
 	}
 	if _, err := d.nf.Command([]string{"-P", "FORWARD", "DROP"}); err != nil { // B8
@@ -26,9 +24,20 @@ func (d *bridgeDriver) setupChains() error {
 	if d.c.cfg.NoUserlandProxy {
 		output = "-m addrtype --dst-type LOCAL -j DOCKER"
 	}
-	return addRules(d.nf, []rule{
+	err := addRules(d.nf, []rule{
 		{table: "nat", chain: "PREROUTING", spec: "-m addrtype --dst-type LOCAL -j DOCKER"},
 		{table: "nat", chain: "OUTPUT", spec: output},
+	})
+	if err != nil {
+		return err
+	}
+	if d.c.cfg.Modern {
+		return d.modernChains()
+	}
+	if err := errors.Join(d.nf.NewChain("filter", chainDocker), d.nf.NewChain("filter", chainIsolation)); err != nil {
+		return err
+	}
+	return addRules(d.nf, []rule{
 		{table: "filter", chain: chainIsolation, spec: "-j RETURN"},
 		{table: "filter", chain: "FORWARD", spec: "-j " + chainIsolation, insert: true},
 	})
@@ -38,6 +47,9 @@ func (d *bridgeDriver) setupChains() error {
 func (d *bridgeDriver) addNetworkRules(b *bridge) error {
 	if err := addRules(d.nf, d.networkRules(b)); err != nil {
 		return err
+	}
+	if d.c.cfg.Modern {
+		return nil // each has its place
 	}
 	for _, jump := range []string{"-j " + chainIsolation, "-j " + chainIngress} {
 		if d.nf.Delete("filter", "FORWARD", jump) != nil {
@@ -57,6 +69,9 @@ func (d *bridgeDriver) deleteNetworkRules(b *bridge) error {
 // networkRules are the rules of a network in the order in which they are added; most go to the top of their chain.
 // The caller holds mu.
 func (d *bridgeDriver) networkRules(b *bridge) []rule {
+	if b.internal && d.c.cfg.Modern {
+		return b.modernRules()
+	}
 	if b.internal {
 		return append(b.internalRules(), b.iccRule())
 	}
@@ -75,6 +90,9 @@ func (d *bridgeDriver) networkRules(b *bridge) []rule {
 		} else {
 			top("nat", chainDocker, fmt.Sprintf("-i %s -j RETURN", b.name))
 		}
+	}
+	if d.c.cfg.Modern {
+		return append(rules, b.modernRules()...)
 	}
 	if b.opts.mode == gatewayUnprotected {
 		rules = append(rules, rule{table: "filter", chain: chainDocker, spec: fmt.Sprintf("! -i %s -o %s -j ACCEPT", b.name, b.name)})

@@ -188,7 +188,7 @@ func meshChains(gw *Endpoint) []chainRules {
 		}},
 		{"filter", chainIngress, []rule{
 			{table: "filter", chain: chainIngress, spec: "-j RETURN"},
-			{table: "filter", chain: "FORWARD", spec: "-j " + chainIngress, insert: true},
+			{table: "filter", chain: gw.network.c.forwardChain(), spec: "-j " + chainIngress, insert: true},
 		}},
 	}
 }

@@ -258,7 +258,7 @@ func (d *bridgeDriver) revoke(p *publication) error {
 // mappingRules are the rules of a published port (B14, B16).
 func mappingRules(ep *Endpoint, b *bridge, w PortBinding) []rule {
 	open := rule{table: "filter", chain: chainDocker, spec: fmt.Sprintf("-d %s ! -i %s -o %s -p %s --dport %d -j ACCEPT",
-		ep.IP(), b.name, b.name, w.Proto, w.ContainerPort)}
+		ep.IP(), b.name, b.name, w.Proto, w.ContainerPort), insert: ep.network.c.cfg.Modern}
 	if b.opts.mode == gatewayRouted {
 		return []rule{open}
 	}
@@ -269,11 +269,15 @@ func mappingRules(ep *Endpoint, b *bridge, w PortBinding) []rule {
 	if !w.HostIP.IsUnspecified() {
 		dst = fmt.Sprintf("-d %s ", w.HostIP)
 	}
-	return []rule{
+	rules := []rule{
 		{table: "nat", chain: chainDocker, spec: fmt.Sprintf("%s%s-p %s --dport %d -j DNAT --to-destination %s:%d",
 			dst, in, w.Proto, w.HostPort, ip, w.ContainerPort)},
 		open,
 		{table: "nat", chain: "POSTROUTING", spec: fmt.Sprintf("-s %s -d %s -p %s --dport %d -j MASQUERADE",
 			ip, ip, w.Proto, w.ContainerPort)},
 	}
+	if w.HostIP.IsLoopback() && ep.network.c.cfg.Modern { // B20
+		rules = append(rules, rule{table: "raw", chain: "PREROUTING", spec: fmt.Sprintf("-d %s ! -i lo -p %s --dport %d -j DROP", w.HostIP, w.Proto, w.HostPort)})
+	}
+	return rules
 }
