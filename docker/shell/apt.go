@@ -7,19 +7,14 @@ import (
 )
 
 // runApt is apt-get: install makes the tools of a package known (A11).
-func runApt(_ context.Context, c *Call) int {
+func runApt(ctx context.Context, c *Call) int {
 	_, rest, err := getopt(c.Args[1:], "y q qq yes no-install-recommends fix-missing f assume-yes quiet")
 	if err != nil || len(rest) == 0 {
 		return c.fail(100, "usage: %s update | install [-y] PACKAGE...", c.name())
 	}
-	st := c.Sys.st()
 	switch rest[0] {
 	case "update":
-		st.mu.Lock()
-		st.updated = true
-		st.mu.Unlock()
-		c.Printf("Hit:1 http://archive.ubuntu.com/ubuntu xenial InRelease\nReading package lists...\n")
-		return 0
+		return c.updateLists(ctx)
 	case "install":
 		return c.install(rest[1:])
 	}
