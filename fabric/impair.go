@@ -51,8 +51,9 @@ type Burst struct {
 
 // The most that an Impairment may ask for.
 const (
-	MaxDelay = time.Hour
-	MaxRate  = 1e15
+	MaxDelay       = time.Hour
+	MaxRate        = 1e15
+	MaxQueueFrames = 1 << 20
 )
 
 // Check returns an error that tells what is out of its range.
@@ -78,8 +79,8 @@ func (i Impairment) Check() error {
 		return fmt.Errorf("rate must be at most %.0e bit/s, not %d", float64(MaxRate), i.Rate)
 	case i.MTU < 0 || i.MTU > 0 && i.MTU < 68 || i.MTU > 65535:
 		return fmt.Errorf("mtu must be 0 or from 68 to 65535, not %d", i.MTU) // RFC 791: 68 is what every link must carry
-	case i.QueueFrames < 0 || i.QueueBytes < 0:
-		return fmt.Errorf("the queue must hold 0 or more, not %d frames and %d bytes", i.QueueFrames, i.QueueBytes)
+	case i.QueueFrames < 0 || i.QueueFrames > MaxQueueFrames || i.QueueBytes < 0:
+		return fmt.Errorf("the queue must hold 0 to %d frames and 0 or more bytes, not %d and %d", MaxQueueFrames, i.QueueFrames, i.QueueBytes)
 	case i.Burst.P > 0 && i.Burst.R == 0:
 		return fmt.Errorf("burst r must be above 0, or the link turns bad for ever")
 	}

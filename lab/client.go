@@ -98,7 +98,7 @@ func dialOnly() (*Client, error) {
 	case 1:
 		return Dial(all[0].Name)
 	}
-	return nil, fmt.Errorf("%d labs run: say which of %s", len(all), strings.Join(labNames(all), ", "))
+	return nil, fmt.Errorf("%d labs run: say which of %s, as with --lab NAME or netsim down NAME", len(all), strings.Join(labNames(all), ", "))
 }
 
 func labNames(all []Info) []string {

@@ -87,6 +87,8 @@ func (p *physical) groups(groups [][]string) ([][]string, error) {
 	for _, g := range groups {
 		for _, name := range g {
 			switch {
+			case !slices.Contains(hosts, name) && slices.Contains(p.names(), name):
+				return nil, fmt.Errorf("%q is no host; a partition is of hosts, and what lies between them is cut off by taking its links down", name)
 			case !slices.Contains(hosts, name):
 				return nil, fmt.Errorf("%w: %q%s; a partition is of hosts", ErrNoNode, name, near(name, hosts))
 			case in[name]:
