@@ -61,6 +61,9 @@ them, also of containers that are gone. netsim run --save-failed DIR does that f
 			if f := cmd.Flags(); f.Changed("last") && (o.last <= 0 || f.Changed("count") || f.Changed("duration")) {
 				return usagef("--last takes a time like 10s, and neither --count nor --duration")
 			}
+			if f := cmd.Flags(); f.Changed("duration") && o.duration <= 0 {
+				return usagef("--duration takes a time like 10s, not %v", o.duration)
+			}
 			if o.file == stdinArg && isTerminal(cmd.OutOrStdout()) {
 				return usagef("a capture is not for reading on a terminal: send it to a file, or to tshark -r -")
 			}
@@ -169,11 +172,31 @@ func openCapture(ctx context.Context, stdout io.Writer, file string) (w io.Write
 		}
 		return w, true, nil
 	}
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, false, fmt.Errorf("capture: %w", err)
+	return &lateFile{name: file}, false, nil
+}
+
+// lateFile is a file that is made, or replaced, when there is something to write: not by a mistake in what to capture.
+type lateFile struct {
+	name string
+	f    *os.File
+}
+
+// Write implements io.Writer.
+func (l *lateFile) Write(b []byte) (n int, err error) {
+	if l.f == nil {
+		if l.f, err = os.Create(l.name); err != nil {
+			return 0, err
+		}
 	}
-	return f, false, nil
+	return l.f.Write(b)
+}
+
+// Close closes the file, if it was made.
+func (l *lateFile) Close() error {
+	if l.f == nil {
+		return nil
+	}
+	return l.f.Close()
 }
 
 // pipePause is the time between two looks at whether a pipe has a reader.

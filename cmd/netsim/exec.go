@@ -83,7 +83,7 @@ func execArgs(cmd *cobra.Command, args []string) error {
 	case dash > 1:
 		return fmt.Errorf("%q is too much; one NODE goes in front of --", args[1])
 	case len(args) == 1 || args[1] == "":
-		return errors.New("a command is missing: netsim exec NODE -- COMMAND")
+		return fmt.Errorf("a command is missing: %s NODE -- COMMAND", cmd.CommandPath())
 	}
 	return nil
 }

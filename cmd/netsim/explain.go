@@ -66,8 +66,8 @@ func explainIn(cmd *cobra.Command, req lab.ExecRequest, o explainOptions) error 
 		return err
 	}
 	std := shell.Stdio{In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr()}
-	printed := &lastByte{w: std.Out}
-	std.Out = printed
+	printed := new(lastByte)
+	std.Out, std.Err = printed.of(std.Out), printed.of(std.Err)
 	if o.json {
 		std.Out = std.Err
 	}
@@ -118,16 +118,21 @@ func tellStory(w io.Writer, story *explain.Story, printed *lastByte, o explainOp
 	return story.Text(w, explain.TextOptions{All: o.all})
 }
 
-// lastByte knows what was written last; 0: nothing.
-type lastByte struct {
-	w    io.Writer
-	last byte
+// lastByte knows what was written last, to any of several; 0: nothing.
+type lastByte struct{ last byte }
+
+// of returns a writer to w. One goroutine writes to all of them.
+func (l *lastByte) of(w io.Writer) io.Writer { return lastByteWriter{l, w} }
+
+type lastByteWriter struct {
+	to *lastByte
+	w  io.Writer
 }
 
 // Write implements io.Writer.
-func (l *lastByte) Write(b []byte) (int, error) {
+func (l lastByteWriter) Write(b []byte) (int, error) {
 	if len(b) > 0 {
-		l.last = b[len(b)-1]
+		l.to.last = b[len(b)-1]
 	}
 	return l.w.Write(b)
 }

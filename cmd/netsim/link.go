@@ -85,12 +85,12 @@ With --json it is one array, durations in seconds, rate in bits per second, shar
 func (g *linkFlags) twoNodes(cmd *cobra.Command, args []string) error {
 	if g.parts() {
 		if len(args) > 0 {
-			return usagef("%s: --partition and --heal are for hosts, not for the link of %s", cmd.CommandPath(), args[0])
+			return usagef("--partition and --heal are for hosts, not for the link of %s", args[0])
 		}
 		return nil
 	}
 	if len(args) != 2 {
-		return fmt.Errorf("%s: two nodes are needed, not %d", cmd.CommandPath(), len(args))
+		return fmt.Errorf("two nodes are needed, A and B, not %d", len(args))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -67,6 +68,12 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	return account(cmd, err)
 }
 
+// hasEnough tells whether a command ended because who reads its output has left, as "| head -1" does, and wants to hear no more.
+func hasEnough(err error) bool {
+	var failed *fs.PathError
+	return errors.As(err, &failed) && failed.Path == os.Stdout.Name() && errors.Is(failed, syscall.EPIPE)
+}
+
 // account tells why a command failed and returns its exit status.
 func account(cmd *cobra.Command, err error) int {
 	w := cmd.ErrOrStderr()
@@ -80,6 +87,8 @@ func account(cmd *cobra.Command, err error) int {
 		return statusOK
 	case errors.As(err, &status):
 		return int(status)
+	case hasEnough(err):
+		return statusFailed
 	case errors.As(err, &mistakes):
 		fmt.Fprintln(w, mistakes) //nolint:errcheck // there is nobody else to tell
 		return statusUsage
