@@ -16,11 +16,15 @@ import (
 
 // Explain runs a command in a node as Node.Exec and Node.Run do, and tells what happened to every packet that it caused:
 // those of its sockets, the answers to them, and those that programs sent because of them. The story is there even if the
-// command failed or ctx ended; it is nil only if there is no such node.
+// command failed or ctx ended; it is nil only if there is no such node,
+// or that is a host of the kernel.
 func (l *Lab) Explain(ctx context.Context, req ExecRequest, stdio shell.Stdio) (story *explain.Story, exit int, err error) {
 	node, err := l.Lookup(req.Node)
 	if err != nil {
 		return nil, 1, err
+	}
+	if node.kernel() != nil {
+		return nil, 1, fmt.Errorf("packets of %s, a host of the kernel, cannot be followed: explain a command that goes there from another node, or capture at the other end of its cable", node.name)
 	}
 	r := fabric.NewRecorder()
 	defer r.Stop()

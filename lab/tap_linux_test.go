@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/fabric/kernel"
 	"github.com/netsim-lab/netsim/lab"
 	"github.com/netsim-lab/netsim/lab/labtest"
@@ -86,6 +87,15 @@ func TestKernelPrograms(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What the kernel sends carries no mark: that is said, and not that there was no packet.
+func TestKernelHostIsNotExplained(t *testing.T) {
+	l := withKernel(t, oneKernelHost, lab.Config{})
+	story, _, err := l.Explain(t.Context(), lab.ExecRequest{Node: "ns0", Line: "true"}, shell.Stdio{})
+	if story != nil || err == nil || !strings.Contains(err.Error(), "ns0, a host of the kernel, cannot be followed") {
+		t.Errorf("Explain = %v, %v", story, err)
+	}
 }
 
 // A stream of the kernel's TCP arrives unchanged, either way.
