@@ -131,6 +131,9 @@ func TestKernelTAPBothKinds(t *testing.T) {
 			t.Errorf("wire frame %d is\n% x; want\n% x", i, g[:60], want[i][:60])
 		}
 	}
+	for end := time.Now().Add(5 * time.Second); a.Read().TxFrames < uint64(len(want)) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // a condition: it counts what it has written, which may have come back before
+	}
 	if s := a.Read(); s.TxFrames != uint64(len(want)) || s.Dropped() != 0 {
 		t.Errorf("Read = %+v; want %d frames sent", s, len(want))
 	}
