@@ -92,6 +92,7 @@ type Info struct {
 	Started     time.Time   `json:"started"`
 	Dir         string      `json:"dir"`
 	Listening   []Listening `json:"listening,omitempty"` // its real sockets
+	Switches    []string    `json:"switches,omitempty"`
 }
 
 // NodeInfo tells of a node of a running lab.

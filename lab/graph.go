@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,7 +15,7 @@ const (
 	GraphDOT     = "dot"
 )
 
-// Graph draws a topology: its cables, and which networks its containers and services are on. The format is
+// Graph draws a topology: its cables, the TAP devices in it, and which networks its containers and services are on. The format is
 // GraphMermaid or GraphDOT.
 func Graph(spec *topology.Spec, format string) (string, error) {
 	d := &drawing{ids: map[string]string{}}
@@ -65,6 +66,7 @@ func (d *drawing) fabric(spec *topology.Spec) {
 	f := &spec.Fabric
 	for _, s := range f.Switches {
 		d.node("node "+s.Name, "switch", s.Name+remote(s.Remote))
+		d.taps(s.Name, s.TAPs)
 	}
 	for _, r := range f.Routers {
 		d.node("node "+r.Name, "router", r.Name+remote(r.Remote))
@@ -74,10 +76,34 @@ func (d *drawing) fabric(spec *topology.Spec) {
 		if h.Engine != "" {
 			label += "\nengine: " + h.Engine
 		}
+		if h.Kernel {
+			label += "\na namespace of the kernel"
+		}
 		d.node("node "+h.Name, "host", label+remote(h.Remote))
+		d.taps(h.Name, h.TAPs)
 	}
 	for _, c := range f.Cables() {
 		d.edge("node "+c.A.Node, "node "+c.B.Node, cableLabel(c), c.Forward.Down && c.Reverse.Down)
+	}
+}
+
+// taps draws the devices of the kernel that are plugged into a node.
+func (d *drawing) taps(node string, all []topology.TAP) {
+	for i, t := range all {
+		label := cmp.Or(t.Name, "tap")
+		if t.Netns != "" {
+			label += "\nnetns " + t.Netns
+		}
+		if t.Address.IsValid() {
+			label += "\n" + t.Address.String()
+		}
+		key := fmt.Sprintf("tap %s %d", node, i)
+		d.node(key, "tap", label+"\nthe machine's kernel")
+		host := ""
+		if t.HostAddress.IsValid() {
+			host = t.HostAddress.String()
+		}
+		d.edge("node "+node, key, host, false)
 	}
 }
 
@@ -150,7 +176,7 @@ func (mermaid) open(title string) string { return "---\ntitle: " + title + "\n--
 func (mermaid) close() string            { return "" }
 
 func (mermaid) node(id, shape, label string) string {
-	brackets := map[string][2]string{"switch": {"[[", "]]"}, "router": {"{{", "}}"}, "network": {"([", "])"}, "guest": {"(", ")"}}
+	brackets := map[string][2]string{"switch": {"[[", "]]"}, "router": {"{{", "}}"}, "network": {"([", "])"}, "guest": {"(", ")"}, "tap": {"[/", "/]"}}
 	b, ok := brackets[shape]
 	if !ok {
 		b = [2]string{"[", "]"}
@@ -181,7 +207,7 @@ func (dot) open(title string) string {
 func (dot) close() string { return "}\n" }
 
 func (dot) node(id, shape, label string) string {
-	shapes := map[string]string{"switch": "box3d", "router": "hexagon", "host": "box", "network": "ellipse", "guest": "component"}
+	shapes := map[string]string{"switch": "box3d", "router": "hexagon", "host": "box", "network": "ellipse", "guest": "component", "tap": "cds"}
 	return fmt.Sprintf("  %s [shape=%s, label=%s];\n", id, shapes[shape], dotText(label))
 }
 

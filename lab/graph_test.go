@@ -25,6 +25,21 @@ func TestGraph(t *testing.T) {
 	if err != nil || !strings.Contains(away, `"client<br/>remote: 127.0.0.1:4790"`) {
 		t.Errorf("Graph = %v; nothing says where the remote host is in\n%s", err, away)
 	}
+	kernel := strings.NewReplacer("tor: {}", "tor: {tap: {name: tap0, address: 192.168.1.60/24}}", "client: {", "client: {kernel: true, ").Replace(bridgeLab)
+	for format, want := range map[string][]string{
+		GraphMermaid: {`[/"tap0<br/>192.168.1.60/24<br/>the machine's kernel"/]`, `"client<br/>a namespace of the kernel"`},
+		GraphDOT:     {`[shape=cds, label="tap0\n192.168.1.60/24\nthe machine's kernel"]`},
+	} {
+		got, err := Graph(parse(t, kernel), format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: no %q in\n%s", format, w, got)
+			}
+		}
+	}
 	if _, err := Graph(spec, "svg"); err == nil {
 		t.Error("Graph in svg: no error")
 	}

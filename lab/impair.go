@@ -116,15 +116,9 @@ func (c *cable) ends(node string) []*fabric.LinkEnd {
 // between returns the cables between two nodes or switches.
 func (p *physical) between(a, b string) ([]*cable, error) {
 	var found []*cable
-	var peers []string
 	for _, c := range p.cables {
-		switch {
-		case c.a == a && c.b == b, c.a == b && c.b == a:
+		if c.a == a && c.b == b || c.a == b && c.b == a {
 			found = append(found, c)
-		case c.a == a:
-			peers = append(peers, c.b)
-		case c.b == a:
-			peers = append(peers, c.a)
 		}
 	}
 	if len(found) > 0 {
@@ -138,8 +132,22 @@ func (p *physical) between(a, b string) ([]*cable, error) {
 			return nil, fmt.Errorf("%w: %q%s; a link is between two of the hosts, routers and switches", ErrNoNode, name, near(name, p.names()))
 		}
 	}
-	slices.Sort(peers)
-	return nil, fmt.Errorf("there is no link between %s and %s; %s has links to %s", a, b, a, strings.Join(slices.Compact(peers), ", "))
+	return nil, fmt.Errorf("there is no link between %s and %s; %s has links to %s", a, b, a, strings.Join(p.peers(a), ", "))
+}
+
+// peers returns who is at the other ends of a node's cables.
+func (p *physical) peers(name string) []string {
+	var all []string
+	for _, c := range p.cables {
+		switch name {
+		case c.a:
+			all = append(all, c.b)
+		case c.b:
+			all = append(all, c.a)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // names returns what the ends of cables are called.

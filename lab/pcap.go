@@ -119,6 +119,9 @@ func (l *Lab) place(place string) (*Node, []*netns.Interface, error) {
 	if node.kernel() != nil {
 		return nil, nil, fmt.Errorf("node %s is a host of the kernel: capture at the other end of its cable, or run tcpdump there", name)
 	}
+	if node.kind == KindSwitch {
+		return nil, nil, fmt.Errorf("%s is a switch: capture at the other ends of its cables, %s", node.name, strings.Join(l.phys.peers(node.name), ", "))
+	}
 	all := node.ns.Interfaces()
 	if one {
 		i, ok := node.ns.Interface(iface)

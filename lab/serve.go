@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,6 +96,7 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 	case opHello, opDown:
 		return answer{Info: &Info{
 			Name: l.spec.Name, Description: l.spec.Description, PID: os.Getpid(), Started: l.startTime(), Dir: Dir(l.spec.Name), Listening: l.Listening(),
+			Switches: slices.Sorted(maps.Keys(l.phys.switches)),
 		}}
 	case opNodes:
 		return answer{Nodes: l.nodeInfos()}

@@ -40,6 +40,15 @@ func completeRunning(_ *cobra.Command, args []string, _ string) ([]string, cobra
 
 // completeNode offers the nodes of the running lab that --lab names, or of all.
 func completeNode(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeNames(cmd, args, func(running) []string { return nil })
+}
+
+// completeMachine is completeNode with the switches.
+func completeMachine(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeNames(cmd, args, func(r running) []string { return r.Switches })
+}
+
+func completeNames(cmd *cobra.Command, args []string, switches func(running) []string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -57,6 +66,9 @@ func completeNode(cmd *cobra.Command, args []string, _ string) ([]string, cobra.
 		}
 		for _, n := range r.Nodes {
 			names = append(names, cobra.CompletionWithDesc(n.Name, string(n.Kind)+" "+n.Image))
+		}
+		for _, name := range switches(r) {
+			names = append(names, cobra.CompletionWithDesc(name, string(lab.KindSwitch)))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -49,7 +49,7 @@ as in "netsim shell", and so is any command whose input and output are one: dock
   netsim exec host-a -- 'ip -br addr | grep eth0'
   netsim exec --lab pets-overlay dog-web.1 -- dig +short dog-db`,
 		Args:              execArgs,
-		ValidArgsFunction: completeNode,
+		ValidArgsFunction: completeMachine,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := lab.ExecRequest{Node: args[0], Argv: args[1:]}
 			if len(req.Argv) == 1 && isLine(req.Argv[0]) {
@@ -144,7 +144,7 @@ a script. The exit status is that of the last command.
   netsim shell dog-web.1
   echo 'ip route; cat /etc/resolv.conf' | netsim shell host-a/cat-web`,
 		Args:              exactly(1, "NODE"),
-		ValidArgsFunction: completeNode,
+		ValidArgsFunction: completeMachine,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			std := stdio(cmd)
 			if !isTerminal(std.In) {

@@ -41,7 +41,7 @@ is the command's.
   netsim explain --quiet dog-web.1 -- ping -c 1 -W 1 10.2.0.2   # why does nobody answer?
   netsim explain --json client -- curl -s http://192.168.1.3:8000/ | jq -r '.flows[].packets[].steps[].kind'`,
 		Args:              execArgs,
-		ValidArgsFunction: completeNode,
+		ValidArgsFunction: completeMachine,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := lab.ExecRequest{Node: args[0], Argv: args[1:]}
 			if len(req.Argv) == 1 && isLine(req.Argv[0]) {

@@ -17,7 +17,7 @@ func graphCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "graph FILE|NAME",
 		Short: "Draw a topology",
-		Long: `Draw a topology: its cables, and which networks its containers and services are on. Mermaid is what Markdown viewers
+		Long: `Draw a topology: its cables, the TAP devices in it, and which networks its containers and services are on. Mermaid is what Markdown viewers
 draw; DOT is for Graphviz. FILE may be - for standard input.`,
 		Example: `  netsim graph pets-overlay
   netsim graph my.yaml --format dot | dot -Tsvg > my.svg`,

@@ -318,5 +318,5 @@ func completeLink(cmd *cobra.Command, args []string, word string) ([]string, cob
 	if len(args) > 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return completeNode(cmd, nil, word)
+	return completeMachine(cmd, nil, word)
 }

@@ -32,7 +32,7 @@ the names that exec and shell take, what they are, and their addresses.
 
 With --json it is one array:
   [{"name", "description", "pid", "started", "dir",
-    "listening": [{"kind", "listen", "node", "port", "remote", "vni"}],
+    "listening": [{"kind", "listen", "node", "port", "remote", "vni"}], "switches": [NAME...],
     "nodes": [{"name", "kind", "host", "container", "id", "image", "docker", "netns",
                "interfaces": [{"name", "mac", "mtu", "up", "addresses"}]}]}]`,
 		Example: `  netsim ps

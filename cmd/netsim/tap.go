@@ -35,7 +35,7 @@ Such a device stays when it is unplugged. In a topology "tap:" of a switch or ho
   sudo netsim tap tor --netns blue --name eth0 --address 192.168.1.51/24
   sudo netsim tap host-a --host-address 10.9.0.1/24 --address 10.9.0.2/24`,
 		Args:              exactly(1, "SWITCH|NODE"),
-		ValidArgsFunction: completeNode,
+		ValidArgsFunction: completeMachine,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := lab.TAPRequest{Node: args[0], Name: given.name, Netns: given.netns}
 			var err error
