@@ -38,7 +38,7 @@ type node struct {
 func (t *tree) init() {
 	t.nodes, t.booted = map[string]*node{}, time.Now()
 	for _, dir := range strings.Fields("/ /bin /sbin /dev /etc /home /proc /proc/net /proc/sys /proc/sys/net /proc/sys/net/ipv4 " +
-		"/root /run /sys /tmp /usr /usr/bin /usr/sbin /var /var/log /var/run") {
+		"/root /run /sys /sys/class /tmp /usr /usr/bin /usr/sbin /var /var/log /var/run") {
 		t.nodes[dir] = &node{dir: true, at: t.booted}
 	}
 }
@@ -94,6 +94,10 @@ func (s *System) stat(p string) (info, error) {
 			return info{}, os.ErrNotExist
 		}
 		i.mode = 0o444
+		return i, nil
+	}
+	if s.sysfsDir(p) != nil {
+		i.mode = fs.ModeDir | 0o755
 		return i, nil
 	}
 	if text, ok := s.made(p); ok {
@@ -186,6 +190,9 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 	}
 	for child := range generated {
 		add(child)
+	}
+	for _, child := range s.sysfsDir(p) {
+		add(path.Join(p, child))
 	}
 	for _, name := range s.Tools() {
 		if _, at, ok := s.tool(name); ok {

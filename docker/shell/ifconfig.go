@@ -158,10 +158,17 @@ func (c *Call) amount(n uint64) string {
 	return fmt.Sprintf("%.1f %s", f, units[u])
 }
 
-// runRoute is route -n.
+// runRoute is route: -n, add and del.
 func runRoute(_ context.Context, c *Call) int {
-	if _, rest, err := getopt(c.Args[1:], "n e v"); err != nil || len(rest) > 0 {
-		return c.fail(4, "only listing is known here; use ip route")
+	args := c.Args[1:]
+	for len(args) > 0 && (args[0] == "-n" || args[0] == "-e" || args[0] == "-v") {
+		args = args[1:]
+	}
+	if len(args) > 1 && (args[0] == "add" || args[0] == "del") {
+		return c.routeSet(args[0], args[1:])
+	}
+	if len(args) > 0 {
+		return c.say1(routeUsage, 4)
 	}
 	c.Printf("Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n")
 	for _, r := range c.Sys.NS.Routes() {

@@ -80,9 +80,9 @@ func (f *conntrackFilter) matches(n nat.Connection) bool {
 		is(strings.ToUpper(f.state), n.State) && (!f.snat || n.SNAT) && (!f.dnat || n.DNAT) && (!f.any || n.SNAT || n.DNAT)
 }
 
-// runConntrack is conntrack: -L lists, -D deletes, -F flushes, -C counts.
-func runConntrack(_ context.Context, c *Call) int {
-	opts, rest, err := getopt(c.Args[1:], "L D F C p: s: d: r: q: n g j o: proto: src: dst: reply-src: reply-dst: sport: dport: "+
+// runConntrack is conntrack: -L lists, -D deletes, -F flushes, -C counts, -E shows what comes and goes.
+func runConntrack(ctx context.Context, c *Call) int {
+	opts, rest, err := getopt(c.Args[1:], "L D F C E e: event p: s: d: r: q: n g j o: proto: src: dst: reply-src: reply-dst: sport: dport: "+
 		"orig-port-src: orig-port-dst: state: src-nat dst-nat any-nat dump delete flush count f: family:")
 	if err != nil {
 		return c.fail(2, "%v", err)
@@ -104,6 +104,9 @@ func runConntrack(_ context.Context, c *Call) int {
 	case opts.has("C", "count"):
 		c.Printf("%d\n", len(nf.Connections(now)))
 		return 0
+	case opts.has("E", "event"):
+		kinds, _ := opts.last("e")
+		return c.conntrackEvents(ctx, f, kinds)
 	case opts.has("F", "flush"):
 		nf.Forget(now, nil)
 		return c.say1("conntrack v1.4.3 (conntrack-tools): connection tracking table has been emptied.", 0)
@@ -120,7 +123,7 @@ func runConntrack(_ context.Context, c *Call) int {
 			status = 1
 		}
 	} else if !opts.has("L", "dump") {
-		return c.fail(2, "v1.4.3 (conntrack-tools): you need to supply a command: -L, -D, -F or -C")
+		return c.fail(2, "v1.4.3 (conntrack-tools): you need to supply a command: -L, -D, -F, -C or -E")
 	}
 	return c.conntrackList(all, verb, status)
 }

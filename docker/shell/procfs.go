@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -27,6 +28,7 @@ func init() {
 		"/etc/hostname":   func(s *System) string { return s.hostname() + "\n" },
 		"/etc/os-release": osRelease,
 		"/proc/net/route": procRoute, "/proc/net/arp": procARP, "/proc/net/dev": procDev,
+		"/proc/net/tcp": func(s *System) string { return procSockets(s, "tcp") }, "/proc/net/udp": func(s *System) string { return procSockets(s, "udp") },
 		"/proc/version":                                        func(*System) string { return "Linux version " + kernel + " (netsim)\n" },
 		"/proc/uptime":                                         func(s *System) string { return fmt.Sprintf("%.2f 0.00\n", time.Since(s.st().files.booted).Seconds()) },
 		"/proc/sys/kernel/hostname":                            func(s *System) string { return s.hostname() + "\n" },
@@ -109,23 +111,24 @@ func procDev(s *System) string {
 	return b.String()
 }
 
-// sysfs returns a file of /sys/class/net.
-func (s *System) sysfs(p string) ([]byte, bool) {
-	rest, ok := strings.CutPrefix(p, "/sys/class/net/")
-	name, attr, both := strings.Cut(rest, "/")
-	if !ok || !both || s.NS == nil {
-		return nil, false
+// socketStates are the kernel's numbers of the states of sockets (include/net/tcp_states.h).
+var socketStates = map[string]int{"ESTABLISHED": 1, "SYN_SENT": 2, "SYN_RECV": 3, "FIN_WAIT1": 4, "FIN_WAIT2": 5, "TIME_WAIT": 6, "CLOSE": 7, "CLOSE_WAIT": 8,
+	"LAST_ACK": 9, "LISTEN": 10, "CLOSING": 11}
+
+// procSockets is /proc/net/tcp and /proc/net/udp.
+func procSockets(s *System, proto string) string {
+	var b strings.Builder
+	b.WriteString("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
+	n := 0
+	for _, k := range s.NS.Sockets() {
+		if k.Proto != proto {
+			continue
+		}
+		fmt.Fprintf(&b, "%4d: %s:%04X %s:%04X %02X %08X:%08X 00:00000000 00000000     0        0 %d\n", n, littleEndian(k.Local.Addr()), k.Local.Port(),
+			littleEndian(k.Remote.Addr()), k.Remote.Port(), cmp.Or(socketStates[k.State], 7), k.SendQ, k.RecvQ, 10000+n)
+		n++
 	}
-	i, ok := s.NS.Interface(name)
-	if !ok {
-		return nil, false
-	}
-	st := i.Read()
-	values := map[string]any{"address": i.MAC(), "mtu": i.MTU(), "ifindex": i.Index(), "operstate": strings.ToLower(operState(i)),
-		"carrier": flag(i.Carrier() && i.Up()), "statistics/rx_bytes": st.RxBytes, "statistics/tx_bytes": st.TxBytes,
-		"statistics/rx_packets": st.RxFrames, "statistics/tx_packets": st.TxFrames, "statistics/rx_dropped": st.Dropped()}
-	v, ok := values[attr]
-	return fmt.Appendf(nil, "%v\n", v), ok
+	return b.String()
 }
 
 // maskAddr returns the network mask of a prefix length.

@@ -91,6 +91,9 @@ func runNetstat(ctx context.Context, c *Call) int {
 	if opts.has("r") {
 		return c.Exec(ctx, []string{"route", "-n"})
 	}
+	if opts.has("i") {
+		return c.netstatInterfaces()
+	}
 	f := newSocketFilter(opts)
 	title := "(w/o servers)"
 	switch {
