@@ -103,13 +103,8 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) bool {
 		return false
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	t := &serverTest{Server: s, cookie: cookie, ctl: control{conn}, joins: make(chan net.Conn)}
-	s.mu.Lock()
-	running := s.test
-	if running == nil {
-		s.test = t
-	}
-	s.mu.Unlock()
+	t := &serverTest{Server: s, cookie: cookie, ctl: control{conn}, joins: make(chan net.Conn), over: make(chan struct{}), ended: make(chan struct{})}
+	running := s.begin(t)
 	switch {
 	case running == nil:
 	case running.cookie == cookie:
@@ -123,9 +118,31 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) bool {
 		s.mu.Lock()
 		s.test = nil
 		s.mu.Unlock()
+		close(t.ended)
 	}()
 	t.run(ctx)
 	return true
+}
+
+// begin makes t the test that runs, or returns the one that does. One whose client has its results is waited for: it
+// only cleans up.
+func (s *Server) begin(t *serverTest) (running *serverTest) {
+	for {
+		s.mu.Lock()
+		if running = s.test; running == nil {
+			s.test = t
+		}
+		s.mu.Unlock()
+		if running == nil || running.cookie == t.cookie {
+			return running
+		}
+		select {
+		case <-running.over:
+			<-running.ended
+		default:
+			return running
+		}
+	}
 }
 
 // serverTest is the test that a server runs.
@@ -137,7 +154,9 @@ type serverTest struct {
 	p      params
 	s      *session
 	out    *reporter
-	mux    *udpMux // nil: TCP
+	mux    *udpMux       // nil: TCP
+	over   chan struct{} // closed before the client learns that it is done
+	ended  chan struct{} // closed when nothing is left of the test
 }
 
 // join hands a stream to the test; false: it takes no more.
@@ -218,8 +237,7 @@ func (t *serverTest) gather(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("unable to create a new stream: %w", err)
 		}
-		t.mux = newUDPMux(pc)
-		t.mux.limit = t.p.Parallel
+		t.mux = newUDPMux(pc, t.p.Parallel)
 	}
 	if err := t.ctl.put(createStreams); err != nil {
 		return err
@@ -284,10 +302,12 @@ func (t *serverTest) exchange() error {
 	if err := t.ctl.putJSON(t.s.results(t.out.took)); err != nil {
 		return fmt.Errorf("unable to send results: %w", err)
 	}
+	close(t.over)
 	if err := t.ctl.put(displayResults); err != nil {
 		return err
 	}
 	t.out.summary(t.s)
+	_ = t.ctl.SetReadDeadline(time.Now().Add(setupTimeout))
 	_, _ = t.ctl.get() // iperfDone, or its end
 	return nil
 }

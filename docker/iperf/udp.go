@@ -19,8 +19,9 @@ type udpMux struct {
 	peers map[string]*udpConn // guarded by mu
 }
 
-func newUDPMux(pc net.PacketConn) *udpMux {
-	m := &udpMux{pc: pc, fresh: make(chan *udpConn, maxStreams), done: make(chan struct{}), peers: map[string]*udpConn{}}
+// newUDPMux reads pc until it is closed, and takes so many streams.
+func newUDPMux(pc net.PacketConn, limit int) *udpMux {
+	m := &udpMux{pc: pc, limit: limit, fresh: make(chan *udpConn, maxStreams), done: make(chan struct{}), peers: map[string]*udpConn{}}
 	go m.read()
 	return m
 }
