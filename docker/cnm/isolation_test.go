@@ -19,7 +19,7 @@ import (
 // (internal) and apart (icc=false), host-b has far; every machine has routes to the others' networks.
 //
 //	o  the container itself answers                     a, b, c  host-a, host-b or the client answers, with its published ports
-//	f  dropped by host-a's filter, F by host-b's        n  network is unreachable       u  host is unreachable
+//	f  dropped by host-a's filter, F by host-b's        n  network is unreachable       u  host-b finds nobody of that address
 const isolation = `
            bridge n2 inner apart far host-a host-b client
 bridge     o      f  f     f     F   a      b      c
@@ -159,7 +159,7 @@ func isolationWant(src, dst spot, port int, modern bool) string {
 	case "n":
 		return syscall.ENETUNREACH.Error()
 	case "u":
-		return syscall.EHOSTUNREACH.Error()
+		return "neigh-failed at host-b"
 	}
 	for _, open := range answers[cell] {
 		if port == open {
@@ -195,6 +195,8 @@ func verdict(ns *netns.Namespace, to netip.AddrPort) string {
 	case err == nil:
 		_ = conn.Close()
 		return "open"
+	case errors.Is(err, syscall.EHOSTUNREACH): // because of a packet that was dropped
+		return firstDrop(rec)
 	case errors.As(err, &errno) && errno != syscall.ECANCELED:
 		return errno.Error()
 	case why != "":
