@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os/exec"
 	"strconv"
@@ -75,12 +76,18 @@ func serve(t *testing.T) (int, *noise) {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	for end := time.Now().Add(patience); !strings.Contains(out.String(), "listening"); time.Sleep(time.Millisecond) {
+	idle(t, out, 1)
+	return s.Port, out
+}
+
+// idle waits until a server listens for its n-th test.
+func idle(t *testing.T, out *noise, n int) {
+	t.Helper()
+	for end := time.Now().Add(patience); !strings.Contains(out.String(), fmt.Sprintf("(test #%d)", n)); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the server does not listen")
+			t.Fatalf("the server does not listen:\n%s", out)
 		}
 	}
-	return s.Port, out
 }
 
 // report is what the tests look at of a document.
@@ -127,9 +134,10 @@ var variants = []struct {
 }
 
 func TestClientAndServer(t *testing.T) {
-	port, _ := serve(t)
-	for _, v := range variants {
+	port, far := serve(t)
+	for n, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			idle(t, far, n+1)
 			var out bytes.Buffer
 			c := v.client
 			c.Net, c.Host, c.Port, c.Time, c.JSON, c.Out = loopback{}, "127.0.0.1", port, 200*time.Millisecond, true, &out
@@ -169,8 +177,9 @@ func TestServerServesRealClient(t *testing.T) {
 		t.Skip("no iperf3 on this machine")
 	}
 	port, far := serve(t)
-	for _, v := range variants {
+	for n, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			idle(t, far, n+1)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			out, err := exec.CommandContext(ctx, program, append([]string{"-c", "127.0.0.1", "-p", strconv.Itoa(port), "-J", "-t", "1"}, v.args...)...).Output()
