@@ -85,6 +85,40 @@ func (d *drawing) fabric(spec *topology.Spec) {
 	for _, c := range f.Cables() {
 		d.edge("node "+c.A.Node, "node "+c.B.Node, cableLabel(c), c.Forward.Down && c.Reverse.Down)
 	}
+	d.internet(f)
+}
+
+// internet draws what is beyond the lab, at the switches where the way out is.
+func (d *drawing) internet(f *topology.Fabric) {
+	if f.Internet == nil {
+		return
+	}
+	label := "internet"
+	for _, s := range f.Internet.Names {
+		label += "\n" + s.Name
+		if s.Delay > 0 {
+			label += " " + s.Delay.String()
+		}
+	}
+	d.node("internet", "network", label)
+	for _, g := range f.Internet.Gateway {
+		d.edge("internet", "node "+g.To, g.Addr.String(), true)
+	}
+	if len(f.Internet.Gateway) > 0 {
+		return
+	}
+	drawn := map[string]bool{}
+	for _, s := range f.Switches {
+		drawn[s.Name] = true
+	}
+	for _, h := range f.Hosts {
+		for _, a := range h.Links {
+			if drawn[a.To] && a.Addr.IsValid() {
+				drawn[a.To] = false // once
+				d.edge("internet", "node "+a.To, "", true)
+			}
+		}
+	}
 }
 
 // taps draws the devices of the kernel that are plugged into a node.

@@ -40,6 +40,12 @@ func TestGraph(t *testing.T) {
 			}
 		}
 	}
+	for text, want := range map[string]string{internetLab: "-.- n1\n", strings.Replace(internetLab, "  internet:\n", "  internet:\n    gateway: {left: 192.168.1.1/24}\n", 1): `-.-|"192.168.1.1/24"| n1` + "\n"} {
+		out, err := Graph(parse(t, text), GraphMermaid)
+		if err != nil || !strings.Contains(out, `(["internet<br/>www.dockercon.com 20ms<br/>docker.com<br/>`) || !strings.Contains(out, want) {
+			t.Errorf("Graph = %v; the internet is not as it should be in\n%s", err, out)
+		}
+	}
 	if _, err := Graph(spec, "svg"); err == nil {
 		t.Error("Graph in svg: no error")
 	}

@@ -62,9 +62,15 @@ func (s *nameServer) addInternet(p *physical, spec *topology.Spec, seed uint64) 
 	if spec.Fabric.Internet == nil || len(s.addrs) == 0 {
 		return nil // or it is the gateway elsewhere
 	}
+	pool := newTransits(spec)
 	for n, sites := range byDelay(spec) {
-		if err := s.reach(p, spec, seed, n, sites); err != nil {
-			return err
+		name := "internet"
+		if n > 0 {
+			name += "-" + strconv.Itoa(n+1)
+		}
+		m := p.add(freeName(spec, name), seed, false, &machine{kind: KindInternet, sites: sites})
+		if err := s.reach(p, m, "wan"+strconv.Itoa(n), pool.take()); err != nil {
+			return fmt.Errorf("%s: %w", sites[0].Pos, err)
 		}
 	}
 	return s.guard()
@@ -72,38 +78,33 @@ func (s *nameServer) addInternet(p *physical, spec *topology.Spec, seed uint64) 
 
 // byDelay returns the names whose addresses are not of the lab, one list for each delay.
 func byDelay(spec *topology.Spec) [][]topology.Site {
+	inside := spec.Fabric.Inside()
 	var all [][]topology.Site
+	at := map[time.Duration]int{}
 	for _, site := range spec.Fabric.Internet.Names {
-		site.Addrs = slices.DeleteFunc(slices.Clone(site.Addrs), spec.Fabric.Inside)
+		site.Addrs = slices.DeleteFunc(slices.Clone(site.Addrs), inside)
 		if len(site.Addrs) == 0 {
 			continue
 		}
-		at := slices.IndexFunc(all, func(o []topology.Site) bool { return o[0].Delay == site.Delay })
-		if at < 0 {
-			all = append(all, []topology.Site{site})
-			continue
+		i, ok := at[site.Delay]
+		if !ok {
+			i = len(all)
+			at[site.Delay], all = i, append(all, nil)
 		}
-		all[at] = append(all[at], site)
+		all[i] = append(all[i], site)
 	}
 	return all
 }
 
-// reach makes one node of the internet and the cable to it.
-func (s *nameServer) reach(p *physical, spec *topology.Spec, seed uint64, n int, sites []topology.Site) error {
-	name := "internet"
-	if n > 0 {
-		name += "-" + strconv.Itoa(n+1)
-	}
-	m := p.add(freeName(spec, name), seed, false, &machine{kind: KindInternet, sites: sites})
-	dev := "wan" + strconv.Itoa(n)
+// reach cables the name server to a node of the internet and gives that the addresses of its names.
+func (s *nameServer) reach(p *physical, m *machine, dev string, transit netip.Prefix) error {
 	link := fabric.NewLink(s.name+"/"+dev, m.name+"/eth0")
 	p.cables = append(p.cables, &cable{link: link, a: s.name, b: m.name})
 	for _, end := range []*fabric.LinkEnd{link.A(), link.B()} {
-		if _, err := end.Impair(func(i *fabric.Impairment) { i.Delay = sites[0].Delay }); err != nil {
-			return fmt.Errorf("%s: %w", sites[0].Pos, err)
+		if _, err := end.Impair(func(i *fabric.Impairment) { i.Delay = m.sites[0].Delay }); err != nil {
+			return err
 		}
 	}
-	transit := transitNet(spec, n)
 	theirs := transit.Addr().Next()
 	ours := theirs.Next()
 	wan, err := s.ns.AddInterface(netns.InterfaceConfig{Name: dev, Port: link.A(), Addr: netip.PrefixFrom(ours, transit.Bits())})
@@ -115,7 +116,7 @@ func (s *nameServer) reach(p *physical, spec *topology.Spec, seed uint64, n int,
 	}
 	lo, _ := m.ns.Interface("lo") // every namespace has one
 	had := map[netip.Addr]bool{}
-	for _, site := range sites {
+	for _, site := range m.sites {
 		for _, a := range site.Addrs {
 			if had[a] {
 				continue
@@ -123,40 +124,57 @@ func (s *nameServer) reach(p *physical, spec *topology.Spec, seed uint64, n int,
 			had[a] = true
 			one := netip.PrefixFrom(a, a.BitLen())
 			if err := errors.Join(lo.AddAddr(one), s.ns.AddRoute(netns.Route{Dst: one, Hops: []netns.NextHop{{Via: theirs, Dev: wan}}})); err != nil {
-				return fmt.Errorf("%s: %w", site.Pos, err)
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// transits is the block that networks between the gateway and the internet are of: what providers have between themselves
-// and their customers (RFC 6598).
-var transits = netip.MustParsePrefix("100.64.0.0/10")
+// transits gives out the networks for two between the gateway and the internet, of the block that providers have between
+// themselves and their customers (RFC 6598).
+type transits struct {
+	used []netip.Prefix // what the topology has of the block
+	next netip.Addr
+}
 
-// transitNet returns the nth network for two of transits in which the topology has nothing.
-func transitNet(spec *topology.Spec, n int) netip.Prefix {
-	used := spec.Fabric.Subnets()
-	for _, site := range spec.Fabric.Internet.Names {
-		for _, a := range site.Addrs {
-			used = append(used, netip.PrefixFrom(a, a.BitLen()))
+var transitBlock = netip.MustParsePrefix("100.64.0.0/10")
+
+func newTransits(spec *topology.Spec) *transits {
+	t := &transits{next: transitBlock.Addr()}
+	note := func(p netip.Prefix) {
+		if p.Overlaps(transitBlock) {
+			t.used = append(t.used, p)
 		}
 	}
-	raw := transits.Addr().As4()
-	first := uint32(raw[0])<<24 | uint32(raw[1])<<16
-	const size, bits = 4, 30
-	all := uint32(1) << (32 - transits.Bits())
-	for off := uint32(0); off < all; off += size {
-		at := first + off
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)}), bits)
-		if slices.ContainsFunc(used, p.Overlaps) {
-			continue
+	for _, p := range spec.Fabric.Subnets() {
+		note(p)
+	}
+	for _, site := range spec.Fabric.Internet.Names {
+		for _, a := range site.Addrs {
+			note(netip.PrefixFrom(a, a.BitLen()))
 		}
-		if n--; n < 0 {
+	}
+	return t
+}
+
+// take returns the next network in which the topology has nothing, or one in which it has if there is no other: then the
+// lab reaches itself there.
+func (t *transits) take() netip.Prefix {
+	const bits = 30
+	for {
+		p := netip.PrefixFrom(t.next, bits)
+		for range 1 << (32 - bits) {
+			t.next = t.next.Next()
+		}
+		last := !transitBlock.Contains(t.next)
+		if last {
+			t.next = transitBlock.Addr()
+		}
+		if last || !slices.ContainsFunc(t.used, p.Overlaps) {
 			return p
 		}
 	}
-	return netip.PrefixFrom(transits.Addr(), bits) // a lab that has all of the block reaches itself there
 }
 
 // guard makes the name server a gateway that translates what goes out, and that is no way from one segment to another.

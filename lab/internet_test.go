@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -109,9 +110,14 @@ fabric:
   hosts: {a: {links: {s: 100.64.0.2/29}}}
   internet: {names: {one.example.com: 100.64.0.9, two.example.com: {address: 1.2.3.4, delay: 1ms}}}
 `)
+	pool := newTransits(spec)
 	for n, want := range []string{"100.64.0.12/30", "100.64.0.16/30"} {
-		if got := transitNet(spec, n); got.String() != want {
-			t.Errorf("transitNet(%d) = %v; want %s", n, got, want)
+		if got := pool.take(); got.String() != want {
+			t.Errorf("take %d = %v; want %s", n, got, want)
 		}
+	}
+	spec.Fabric.Hosts[0].Links[0].Addr = netip.MustParsePrefix("100.64.0.2/10") // all of the block
+	if got := newTransits(spec).take(); !transitBlock.Contains(got.Addr()) {
+		t.Errorf("take = %v where nothing is free; want some of the block", got)
 	}
 }

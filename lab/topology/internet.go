@@ -56,8 +56,15 @@ func (r *reader) exits(n *yaml.Node) []Attachment {
 			all = append(all, Attachment{Pos: r.pos(e.key), To: e.key.Value, Addr: r.interfaceAddr(c, "an address"), addrPos: r.pos(c)})
 		}
 	}
+	if len(all) > maxExits {
+		r.fail(n, "the internet's gateway has %d addresses; the most are %d", len(all), maxExits)
+		return nil
+	}
 	return all
 }
+
+// maxExits is how many addresses the internet's gateway may have.
+const maxExits = 64
 
 // sites reads {name: address}, {name: [address, address]} or {name: {address: ..., delay: 10ms, web: text}}.
 func (r *reader) sites(n *yaml.Node) []Site {
@@ -95,9 +102,11 @@ func (r *reader) web(to **string) func(*yaml.Node) {
 // Subnets returns the subnets of the lab's machines, each once, in the order of the file.
 func (f *Fabric) Subnets() []netip.Prefix {
 	var all []netip.Prefix
+	had := map[netip.Prefix]bool{}
 	note := func(links []Attachment) {
 		for _, a := range links {
-			if p := a.Addr.Masked(); p.IsValid() && !slices.Contains(all, p) {
+			if p := a.Addr.Masked(); p.IsValid() && !had[p] {
+				had[p] = true
 				all = append(all, p)
 			}
 		}
@@ -111,9 +120,20 @@ func (f *Fabric) Subnets() []netip.Prefix {
 	return all
 }
 
-// Inside tells whether an address lies in a subnet of the lab.
-func (f *Fabric) Inside(a netip.Addr) bool {
-	return slices.ContainsFunc(f.Subnets(), func(p netip.Prefix) bool { return p.Contains(a) })
+// Inside returns a function that tells whether an address lies in a subnet of the lab.
+func (f *Fabric) Inside() func(netip.Addr) bool {
+	subnets := map[netip.Prefix]bool{}
+	for _, p := range f.Subnets() {
+		subnets[p] = true
+	}
+	return func(a netip.Addr) bool {
+		for bits := range a.BitLen() + 1 {
+			if p, err := a.Prefix(bits); err == nil && subnets[p] {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // checkInternet checks that what is outside is not inside, and that the gateway is where hosts are.
@@ -125,7 +145,7 @@ func (c *checker) checkInternet() {
 	for i := range net.Gateway {
 		c.checkExit(net.Gateway[i], net.Gateway[:i])
 	}
-	subnets := c.spec.Fabric.Subnets()
+	inside := c.spec.Fabric.Inside()
 	first := map[netip.Addr]*Site{}
 	for i := range net.Names {
 		s := &net.Names[i]
@@ -133,7 +153,7 @@ func (c *checker) checkInternet() {
 			c.failAt(s.Pos, "%q is the name of a %s, which is at %s", clip(s.Name), p.kind, p.pos)
 		}
 		for _, a := range s.Addrs {
-			if slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			if inside(a) {
 				c.checkInside(s, a)
 			} else if o := first[a]; o == nil {
 				first[a] = s
