@@ -111,9 +111,12 @@ func (s *nameServer) reach(p *physical, m *machine, dev string, transit netip.Pr
 	if err != nil {
 		return err
 	}
-	if _, err = m.ns.AddInterface(netns.InterfaceConfig{Name: "eth0", Port: link.B(), Addr: netip.PrefixFrom(theirs, transit.Bits())}); err != nil {
+	eth, err := m.ns.AddInterface(netns.InterfaceConfig{Name: "eth0", Port: link.B(), Addr: netip.PrefixFrom(theirs, transit.Bits())})
+	if err != nil {
 		return err
 	}
+	wan.AddNeighbour(theirs, eth.MAC()) // the delay is that of a way with many hops: nobody asks by ARP over it
+	eth.AddNeighbour(ours, wan.MAC())
 	lo, _ := m.ns.Interface("lo") // every namespace has one
 	had := map[netip.Addr]bool{}
 	for _, site := range m.sites {

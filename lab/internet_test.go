@@ -77,6 +77,9 @@ func TestInternetAnswersBeyondTheGateway(t *testing.T) {
 			}
 		})
 	}
+	if out, _ := said(t, l, "dns", "ip neigh"); strings.Count(out, "dev wan") != 2 || strings.Count(out, "PERMANENT") != 2 {
+		t.Errorf("the gateway's neighbours are\n%s\nwant those beyond it without a question", out)
+	}
 	rtt, err := l.MustNode("a").Ping(soon(t), "www.dockercon.com")
 	if err != nil || rtt < 40*time.Millisecond {
 		t.Errorf("Ping = %v, %v; want at least 40ms, the delay both ways", rtt, err)
