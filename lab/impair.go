@@ -180,6 +180,7 @@ func impairment(i topology.Impairment) fabric.Impairment {
 	return fabric.Impairment{
 		Down: i.Down, Rate: i.Rate, QueueFrames: i.Queue, Loss: i.Loss, Burst: fabric.Burst(i.Burst), Corrupt: i.Corrupt,
 		Duplicate: i.Duplicate, Delay: i.Delay, Jitter: i.Jitter, Overtake: i.Overtake, Reorder: i.Reorder,
+		MTU: i.MTU,
 	}
 }
 

@@ -234,6 +234,7 @@ func linkChange(reset bool, p *topology.ImpairmentPart) LinkChange {
 		"loss": func() { c.Loss = &i.Loss }, "burst": func() { c.Burst = &i.Burst }, "corrupt": func() { c.Corrupt = &i.Corrupt },
 		"duplicate": func() { c.Duplicate = &i.Duplicate }, "delay": func() { c.Delay = &i.Delay }, "jitter": func() { c.Jitter = &i.Jitter },
 		"overtake": func() { c.Overtake = &i.Overtake }, "reorder": func() { c.Reorder = &i.Reorder },
+		"mtu": func() { c.MTU = &i.MTU },
 	} {
 		if p.Given[key] {
 			given()

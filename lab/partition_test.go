@@ -34,6 +34,7 @@ steps:
   - {on: b, expect: {timeout: a}}
   - {link: {between: [a, s1], loss: 0%}, on: a, run: ping -c 1 10.1.0.4, expect: {stdout: '/time=[2-9][0-9]/'}}
   - {link: [{between: [a, s1], reset: true}, {between: [b, s1], down: false}], on: b, expect: {reachable: [a, d]}}
+  - {link: {between: [a, s1], mtu: 1000}, on: a, run: ping -c 1 -W 1 -s 1200 10.0.0.2, expect: {status: 1, dropped_because: mtu}}
 `
 
 func TestStepsChangeTheFabric(t *testing.T) {

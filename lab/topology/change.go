@@ -77,6 +77,7 @@ func (r *reader) part(p *ImpairmentPart) fields {
 		p.Given = map[string]bool{}
 	}
 	all := r.impairment(&p.Impairment)
+	all["mtu"] = r.integer(&p.MTU, "mtu", 68, 65535)
 	for key, read := range all {
 		all[key] = func(n *yaml.Node) {
 			p.Given[key] = true
@@ -206,7 +207,7 @@ func (p *ImpairmentPart) text() string {
 	}{
 		{"delay", p.Delay}, {"jitter", p.Jitter}, {"overtake", p.Overtake}, {"loss", share(p.Loss)}, {"burst", share(p.Burst.P)},
 		{"duplicate", share(p.Duplicate)}, {"reorder", share(p.Reorder)}, {"corrupt", share(p.Corrupt)}, {"rate", fmt.Sprintf("%dbit", p.Rate)},
-		{"queue", p.Queue},
+		{"queue", p.Queue}, {"mtu", p.MTU},
 	} {
 		if p.Given[x.key] {
 			words = append(words, fmt.Sprintf("%s %v", x.key, x.value))

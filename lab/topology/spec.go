@@ -177,6 +177,7 @@ type Impairment struct {
 	Rate      uint64 // bits per second; 0: no limit
 	Queue     int    // frames that wait for the rate; 0: 1000
 	Down      bool
+	MTU       int // of a step: longer packets are lost, and the ends are not told; 0: all pass. A cable of the fabric has Link.MTU
 }
 
 // Burst is loss after Gilbert and Elliott: the cable turns bad with share P of
