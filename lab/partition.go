@@ -13,6 +13,7 @@ import (
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
 	"github.com/netsim-lab/netsim/lab/topology"
+	"github.com/netsim-lab/netsim/netns"
 )
 
 // PartitionRequest asks for groups of hosts that get nothing from each other.
@@ -153,13 +154,29 @@ func (l *Lab) gateAgainst(hosts map[string]bool) *gate {
 			if !ok {
 				continue
 			}
-			g.macs[dev.MAC()] = true
-			for _, a := range dev.Addrs() {
-				add(a)
+			for all := []*netns.Interface{dev}; len(all) > 0; all = all[1:] {
+				all = append(all, all[0].Uppers()...) // of VLANs, and of containers on macvlan networks
+				g.macs[all[0].MAC()] = true
+				for _, a := range all[0].Addrs() {
+					add(a)
+				}
 			}
 		}
 	}
 	return g
+}
+
+// watchContainer is told of every interface that a container gets.
+func (l *Lab) watchContainer(i *netns.Interface) {
+	l.remember(i)
+	if i.Lower() == nil {
+		return
+	}
+	l.parting.Lock()
+	defer l.parting.Unlock()
+	if len(l.parts) > 0 { // it has joined a host that may be parted from others
+		l.setGates()
+	}
 }
 
 // decide is the fabric.Gate.

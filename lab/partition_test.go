@@ -91,3 +91,30 @@ func TestPartitionRefuses(t *testing.T) {
 }
 
 var _ Observer = (*results)(nil)
+
+// Containers with addresses of the physical network are as far away as their host.
+func TestPartitionOfMacvlan(t *testing.T) {
+	l := start(t, `
+netsim: 1
+name: macvlan-parted
+fabric:
+  switches: {s1: {}}
+  hosts:
+    a: {links: {s1: 10.0.0.1/24}, engine: docker}
+    b: {links: {s1: 10.0.0.2/24}, engine: docker}
+networks:
+  na: {driver: macvlan, host: a, subnet: 10.0.0.0/24, gateway: 10.0.0.254, parent: eth0}
+  nb: {driver: macvlan, host: b, subnet: 10.0.0.0/24, gateway: 10.0.0.254, parent: eth0}
+containers:
+  ca: {host: a, image: redis, networks: {na: {ip: 10.0.0.80}}}
+  cb: {host: b, image: redis, networks: {nb: {ip: 10.0.0.81}}}
+steps:
+  - {on: a/ca, expect: {reachable: 10.0.0.81}}
+  - {partition: [[a], [b]], on: a/ca, expect: {timeout: [10.0.0.81, b]}}
+  - {heal: true, on: a/ca, expect: {reachable: 10.0.0.81}, within: 10s}
+`, Config{})
+	sum, err := l.Play(t.Context(), nobody{})
+	if err != nil || !sum.OK() {
+		t.Errorf("Play = %+v, %v", sum, err)
+	}
+}
