@@ -67,7 +67,11 @@ func newTerminal(screen io.Writer, size Size, signal func(key byte)) *terminal {
 }
 
 // Read implements io.Reader. A Read returns one line at most; a keyEnd alone is the end of the input of one reader.
-func (t *terminal) Read(b []byte) (int, error) {
+func (t *terminal) Read(b []byte) (int, error) { return t.ReadTyped(b, func() {}) }
+
+// ReadTyped is Read that calls taken, with a lock held, once it has taken what it returns: a key that signals and is typed
+// later has its signal later, too.
+func (t *terminal) ReadTyped(b []byte, taken func()) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.ready) == 0 && !t.closed {
@@ -81,17 +85,18 @@ func (t *terminal) Read(b []byte) (int, error) {
 		t.ready = t.ready[1:]
 	}
 	t.ahead -= n
+	taken()
 	return n, nil
 }
 
 // cooked returns the terminal for a program that reads it by itself: a keyEnd is a Read of io.EOF.
 func (t *terminal) cooked() io.Reader { return cookedReader{t} }
 
-type cookedReader struct{ *terminal }
+type cookedReader struct{ term *terminal }
 
 // Read implements io.Reader.
 func (r cookedReader) Read(b []byte) (int, error) {
-	n, err := r.terminal.Read(b)
+	n, err := r.term.Read(b)
 	if n == 1 && b[0] == keyEnd {
 		return 0, io.EOF
 	}
@@ -187,6 +192,13 @@ func (t *terminal) take(x byte) (signal byte) {
 		}
 	}
 	return 0
+}
+
+// flushRead forgets the lines that nobody has read yet, as a key that signals does (n_tty without NOFLSH).
+func (t *terminal) flushRead() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ready, t.ahead = nil, 0
 }
 
 // takeEnd is ^D: it hands over what there is, and on an empty line it is the end of the input.

@@ -34,6 +34,7 @@ func TestLineDiscipline(t *testing.T) {
 		{"end on a blank line", "\x04", "\x04", "", ""},
 		{"end on a line", "ab\x04c\r", "abc\n", "abc\r\n", ""},
 		{"interrupt", "ab\x03c\r", "c\n", "ab^C\r\nc\r\n", "\x03"},
+		{"interrupt of lines that nobody has read", "ls\r\x03id\r", "id\n", "ls\r\n^C\r\nid\r\n", "\x03"},
 		{"quit", "\x1c", "", "^\\\r\n", "\x1c"},
 		{"left and insert", "ac\x1b[Db\r", "abc\n", "ac\bbc\b\r\n", ""},
 		{"home, delete, end", "xab\x01\x1b[3~\x05c\r", "abc\n", "xab\b\b\bab \b\b\babc\r\n", ""},

@@ -65,8 +65,7 @@ func (c *console) pump() {
 	defer close(c.chunks)
 	for {
 		b := make([]byte, 4096)
-		n, err := c.in.Read(b)
-		after := c.interrupts.Load()
+		n, after, err := c.readIn(b)
 		b, typed := c.strip(b[:n])
 		for len(b) > 0 {
 			chunk := b
@@ -81,6 +80,22 @@ func (c *console) pump() {
 			return
 		}
 	}
+}
+
+// typedReader is an input that tells when it has taken what a Read returns: before an interrupt that comes later calls
+// anybody, however late the Read returns.
+type typedReader interface {
+	ReadTyped(b []byte, taken func()) (int, error)
+}
+
+// readIn is a Read of the input, with how many interrupts came before what it returns.
+func (c *console) readIn(b []byte) (n int, after uint64, err error) {
+	if in, ok := c.in.(typedReader); ok {
+		n, err = in.ReadTyped(b, func() { after = c.interrupts.Load() })
+		return n, after, err
+	}
+	n, err = c.in.Read(b)
+	return n, c.interrupts.Load(), err
 }
 
 // pass hands a chunk to whoever reads; false: the console is closed.
