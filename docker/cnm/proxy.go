@@ -87,8 +87,7 @@ func (p *proxy) hold(ctx context.Context) error {
 // forwardStreams forwards TCP connections until ctx ends.
 func (p *proxy) forwardStreams(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = p.ln.Close() })
-	defer stop()
+	defer closing(ctx, p.ln)()
 	g.Go(func() error {
 		for {
 			client, err := p.ln.Accept()
@@ -99,6 +98,22 @@ func (p *proxy) forwardStreams(ctx context.Context) error {
 		}
 	})
 	return g.Wait()
+}
+
+// closing closes a socket when ctx ends. wait returns once it is closed: Accept fails before the port is free.
+func closing(ctx context.Context, socket io.Closer) (wait func()) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = socket.Close() // its end is all there is to know
+	})
+	return func() {
+		if stop() {
+			_ = socket.Close()
+			return
+		}
+		<-closed
+	}
 }
 
 // endOf is nil for an error that comes of the end of ctx or of the namespace.
@@ -148,8 +163,7 @@ func because(ctx context.Context, client net.Conn) context.Context {
 // forwardPackets forwards UDP packets until ctx ends: each client has a socket of its own towards the container.
 func (p *proxy) forwardPackets(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = p.pc.Close() })
-	defer stop()
+	defer closing(ctx, p.pc)()
 	clients := &udpClients{m: make(map[string]net.Conn)}
 	g.Go(func() error {
 		buf := make([]byte, proxyBuf)
