@@ -34,9 +34,12 @@ const (
 const (
 	interruptGrace = 2 * time.Second
 	cutGrace       = time.Second
+	// abandonGrace is for docker to return once its context has ended, too. What does not is left behind: better a goroutine
+	// than a shell, and a lab, that never ends.
+	abandonGrace = 10 * time.Second
 )
 
-// run is one call. It returns when docker has, and what docker leaves behind.
+// run is one call. It returns when docker has, and what docker leaves behind, or when an interrupted docker does not.
 func run(ctx context.Context, c *shell.Call, dial Dialer) int {
 	s := newSession(ctx, c, dial)
 	// Docker hears of an interrupt by its connections, which are cut. Were its context to end, it would leave behind
@@ -82,7 +85,10 @@ func (s *session) await(ctx context.Context, status <-chan int, cancel func()) i
 		return code
 	}
 	cancel()
-	return <-status
+	if code, ok := within(abandonGrace, status); ok {
+		return code
+	}
+	return statusFailed
 }
 
 // within waits for the status for a while.
