@@ -153,7 +153,7 @@ func (i *ipCall) routeChange(replace bool) error {
 		if !replace {
 			return kernelSays("File exists")
 		}
-		if err := i.ns.RemoveRoute(o.Dst, o.Dev); err != nil {
+		if err := i.ns.DeleteRoute(o); err != nil {
 			return kernelSays("No such process")
 		}
 	}
@@ -173,8 +173,9 @@ func (i *ipCall) routeDelete() error {
 		if r.Via.IsValid() {
 			via = r.Via.String()
 		}
-		if o.Dst == r.Dst.Masked() && leavesBy(o, dev, via) {
-			if err := i.ns.RemoveRoute(o.Dst, o.Dev); err != nil {
+		anyMetric := r.Metric == 0 // as the kernel's fib_table_delete takes it
+		if o.Dst == r.Dst.Masked() && (anyMetric || o.Metric == r.Metric) && leavesBy(o, dev, via) {
+			if err := i.ns.DeleteRoute(o); err != nil {
 				return kernelSays("No such process")
 			}
 			return nil
