@@ -47,6 +47,8 @@ var homes = []struct {
 	{"github.com/miekg/dns", []string{"dns"}},
 	{"github.com/spf13/cobra", []string{"cmd/netsim"}},
 	{"gopkg.in/yaml.v3", []string{"cmd/netsim/dockercli", "lab/topology"}},
+	{"github.com/hashicorp/memberlist", []string{"docker/swarm/gossip"}},
+	{"github.com/hashicorp/go-msgpack", []string{"docker/swarm/gossip"}},
 	{"mvdan.cc/sh", []string{"docker/shell"}},
 	{"github.com/alicebob/miniredis", []string{"docker/image"}},
 	{"github.com/docker/docker", []string{"docker/api", "cmd/netsim/dockercli"}},
