@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 )
 
 const (
@@ -18,9 +19,9 @@ const (
 	sampleLen = 16
 )
 
-// pattern is what streams carry: byte i of a stream is pattern[i%period]. It holds a chunk more than a period, so that
-// a chunk that begins anywhere lies in it as a whole.
-var pattern = func() []byte {
+// pattern returns what streams carry: byte i of a stream is pattern()[i%period]. It holds a chunk more than a period, so
+// that a chunk that begins anywhere lies in it as a whole. It is made when it is first asked for.
+var pattern = sync.OnceValue(func() []byte {
 	p := make([]byte, period+chunk)
 	luck := rand.New(rand.NewPCG(1, 2))
 	for i := range period {
@@ -30,12 +31,12 @@ var pattern = func() []byte {
 		p[period+i] = p[i]
 	}
 	return p
-}()
+})
 
 // at returns the n bytes of a stream that begin at position pos; n is at most chunk.
 func at(pos int64, n int) []byte {
 	i := int(pos % period)
-	return pattern[i : i+n]
+	return pattern()[i : i+n]
 }
 
 // checkPattern compares what was read at position pos with what was sent there.
