@@ -300,6 +300,7 @@ func (m *machine) system(l *Lab) *shell.System {
 			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file, Switch: m.sw,
 			Sandboxes: func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
 			Processes: func() []shell.Process { return l.processes(m.name) },
+			Signal:    func(pid, sig int) error { return l.signal(m.name, pid, sig) },
 			Extra:     l.hostTools(m),
 		}
 	})
@@ -331,21 +332,6 @@ func sandboxName(s *cnm.Sandbox) string {
 		return "ingress_sbox"
 	}
 	return s.ID()[:12]
-}
-
-func (l *Lab) processes(host string) []shell.Process {
-	all := []shell.Process{{PID: 1, Command: "/sbin/init"}}
-	eng := l.engine(host)
-	if eng == nil {
-		return all
-	}
-	all = append(all, shell.Process{PID: 1290, Command: "dockerd"})
-	for _, c := range eng.Containers() {
-		if pid := c.PID(); pid != 0 {
-			all = append(all, shell.Process{PID: pid, Command: strings.Join(c.Args(), " ")})
-		}
-	}
-	return all
 }
 
 // Exec runs one command in the node, without a shell, and returns its exit status. It ends with ctx and with the lab.

@@ -171,7 +171,7 @@ func (c *Container) system(r *run) *shell.System {
 	return &shell.System{
 		NS: r.ns, Hostname: host, Flavour: flavours[c.image.Tools], Extra: extra, Env: c.environment(r, host),
 		Files:     func(path string) ([]byte, bool) { return c.file(r, path) },
-		Processes: func() []shell.Process { return r.processes() },
+		Processes: func() []shell.Process { return r.processes() }, Signal: r.signal,
 	}
 }
 
@@ -262,14 +262,18 @@ func (r *run) all() []*process {
 func (r *run) processes() []shell.Process {
 	var all []shell.Process
 	for i, p := range r.all() {
-		pid := i + 1
 		if !p.first && i == 0 {
 			all = append(all, shell.Process{PID: 1, Command: "/sbin/docker-init -- " + strings.Join(p.argv, " ")})
 		}
-		if i > 0 || !p.first {
-			pid = i + 6
-		}
-		all = append(all, shell.Process{PID: pid, User: p.user, Command: strings.Join(p.argv, " ")})
+		all = append(all, shell.Process{PID: p.inside(i), User: p.user, Command: strings.Join(p.argv, " ")})
 	}
 	return all
+}
+
+// inside returns the process's number in the container, where it is the i-th that the engine started.
+func (p *process) inside(i int) int {
+	if i > 0 || !p.first {
+		return i + 6
+	}
+	return 1
 }

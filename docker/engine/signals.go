@@ -4,6 +4,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/netsim-lab/netsim/docker/shell"
 )
 
 // Signals by their numbers on Linux.
@@ -131,4 +133,37 @@ func (p *process) key(key byte) {
 		return
 	}
 	p.signal(map[byte]int{keyInterrupt: sigInt, keyQuit: sigQuit}[key])
+}
+
+// signal sends a process a signal from within the container, where the kernel spares process 1 even SIGKILL; 0 only asks.
+// An init hands what it gets to the program.
+func (r *run) signal(pid, sig int) error {
+	for i, p := range r.all() {
+		first := pid == 1 && i == 0
+		switch {
+		case !first && p.inside(i) != pid:
+			continue
+		case sig == 0 || first && sig == sigKill:
+		case sig == sigKill:
+			p.die(sig)
+		default:
+			p.signal(sig)
+		}
+		return nil
+	}
+	return shell.ErrNoProcess
+}
+
+// Signal sends the program a signal by its number as kill on the host does: Docker does not know of it, so that a restart
+// policy starts the container again if it ends. The error wraps ErrNotRunning if it does not run.
+func (c *Container) Signal(sig int) error {
+	switch r := c.current(); {
+	case r == nil:
+		return fail(ErrNotRunning, "container %s is not running", c.id)
+	case sig == sigKill:
+		r.kill()
+	case sig != 0:
+		r.main.signal(sig)
+	}
+	return nil
 }

@@ -111,10 +111,11 @@ func (j *jobs) killPID(pid, sig int) bool {
 	return true
 }
 
-// end sends a signal; the caller holds the lock of jobs. All but 0, which only asks, end a command, SIGINT gently.
+// end sends a signal; the caller holds the lock of jobs. All end a command, SIGINT gently, but 0, which only asks, and those
+// whose default is to be ignored.
 func (p *proc) end(sig int) {
 	switch sig {
-	case 0:
+	case 0, sigChld, sigCont, sigUrg, sigWinch:
 	case sigInt:
 		p.cancel()
 	default:
@@ -141,61 +142,6 @@ func (s *System) newPID() int {
 	defer st.mu.Unlock()
 	st.nextPID++
 	return st.nextPID
-}
-
-// Signals by their numbers.
-const (
-	sigInt  = 2
-	sigTerm = 15
-)
-
-var signals = map[string]int{"HUP": 1, "INT": sigInt, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": sigTerm,
-	"CONT": 18, "STOP": 19}
-
-// signalNumber reads a signal's name or number.
-func signalNumber(text string) (int, bool) {
-	if n, err := strconv.Atoi(text); err == nil {
-		return n, n >= 0 && n < 65
-	}
-	n, ok := signals[strings.TrimPrefix(strings.ToUpper(text), "SIG")]
-	return n, ok
-}
-
-// runKill is kill: it takes process ids, %N and $! of this shell.
-func runKill(_ context.Context, c *Call) int {
-	sig, args := sigTerm, c.Args[1:]
-	if len(args) > 0 && args[0] == "-l" {
-		c.Printf("HUP INT QUIT KILL USR1 USR2 PIPE ALRM TERM CONT STOP\n")
-		return 0
-	}
-	if len(args) > 1 && args[0] == "-s" {
-		args = append([]string{"-" + args[1]}, args[2:]...)
-	}
-	if len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "--" {
-		n, ok := signalNumber(args[0][1:])
-		if !ok {
-			return c.Errorf("bad signal name '%s'", args[0][1:])
-		}
-		sig, args = n, args[1:]
-	}
-	if len(args) == 0 {
-		return c.fail(2, "you need to specify whom to kill")
-	}
-	code := 0
-	for _, a := range args {
-		job, isJob := strings.CutPrefix(a, "g")
-		if !isJob {
-			job, isJob = strings.CutPrefix(a, "%")
-		}
-		pid, err := strconv.Atoi(job)
-		switch {
-		case err != nil:
-			code = c.Errorf("illegal pid: %s", a)
-		case isJob && !c.jobs.killJob(c.job+"/"+job, sig) && sig == 0, !isJob && !c.jobs.killPID(pid, sig):
-			code = c.Errorf("can't kill pid %s: No such process", a)
-		}
-	}
-	return code
 }
 
 // runJobs is jobs: the background commands of this shell that run.

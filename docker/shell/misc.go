@@ -204,13 +204,7 @@ func runUname(_ context.Context, c *Call) int {
 
 // runPs is ps: what the system says that runs, and the commands of this session.
 func runPs(_ context.Context, c *Call) int {
-	all := []Process{{PID: 1, Command: "sh"}}
-	if c.Sys.Processes != nil {
-		all = c.Sys.Processes()
-	}
-	for _, p := range c.jobs.list() {
-		all = append(all, Process{PID: p.pid, Command: strings.Join(p.args, " ")})
-	}
+	all := c.everyProcess()
 	if c.busybox() {
 		c.Printf("PID   USER     TIME   COMMAND\n")
 	} else {

@@ -64,6 +64,9 @@ type System struct {
 	Switch *l2switch.Switch
 	// Processes lists what runs, for ps and the owners of sockets; nil: ps shows the shell alone.
 	Processes func() []Process
+	// Signal sends one of Processes a signal, by its numbers; 0 only asks. It wraps ErrNoProcess if there is none of that
+	// number. nil: there are none but the commands of the session.
+	Signal func(pid, sig int) error
 
 	once  sync.Once
 	state *state
@@ -102,7 +105,7 @@ func (s *System) hostname() string {
 // within returns the system as seen from another of its namespaces: the same files and tools.
 func (s *System) within(ns *netns.Namespace) *System {
 	n := &System{NS: ns, Hostname: s.hostname(), Files: s.Files, Env: s.Env, Flavour: s.Flavour, Extra: s.Extra,
-		Sandboxes: s.Sandboxes, Processes: s.Processes}
+		Sandboxes: s.Sandboxes, Processes: s.Processes, Signal: s.Signal}
 	st := s.st()
 	n.once.Do(func() { n.state = st })
 	return n

@@ -1,0 +1,53 @@
+package lab
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/netsim-lab/netsim/docker/shell"
+)
+
+// dockerdPID is the number of a host's dockerd.
+const dockerdPID = 1290
+
+// processes lists what runs on a host.
+func (l *Lab) processes(host string) []shell.Process {
+	all := []shell.Process{{PID: 1, Command: "/sbin/init"}}
+	eng := l.engine(host)
+	if eng == nil {
+		return all
+	}
+	all = append(all, shell.Process{PID: dockerdPID, Command: "dockerd"})
+	for _, c := range eng.Containers() {
+		if pid := c.PID(); pid != 0 {
+			all = append(all, shell.Process{PID: pid, Command: strings.Join(c.Args(), " ")})
+		}
+	}
+	return all
+}
+
+// signal sends a process of a host a signal: to a container's program, and to init, which ignores it.
+func (l *Lab) signal(host string, pid, sig int) error {
+	if pid == 1 {
+		return nil
+	}
+	eng := l.engine(host)
+	if eng == nil {
+		return shell.ErrNoProcess
+	}
+	if pid == dockerdPID {
+		if sig == 0 {
+			return nil
+		}
+		return errors.New("dockerd of a lab runs as long as its host")
+	}
+	for _, c := range eng.Containers() {
+		if c.PID() == pid {
+			if err := c.Signal(sig); err != nil {
+				return shell.ErrNoProcess
+			}
+			return nil
+		}
+	}
+	return shell.ErrNoProcess
+}
