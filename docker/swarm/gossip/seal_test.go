@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/netsim-lab/netsim/netns"
 )
 
 func rings(t testing.TB, a, b [][]byte) (*keyring, *keyring) {
@@ -99,6 +101,37 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
+// attack sends a node packets and streams that are none of the cluster's.
+func (r *rig) attack(evil *netns.Namespace, at netip.AddrPort) {
+	r.Helper()
+	pc, err := evil.ListenPacket("udp", ":0")
+	if err != nil {
+		r.Fatal(err)
+	}
+	records := message{kind: kindRecords, network: "net"}
+	garbage := append([]byte{8}, records.append(nil)[:3]...) // memberlist's user message
+	packets := [][]byte{garbage, {}, {244}, {7, 255}, {9, 1, 2}, bytes.Repeat([]byte{7}, 1400), make([]byte, 1401)}
+	for k := range byte(16) {
+		packets = append(packets, []byte{k, 0x81, 0xa5, 'S', 'e', 'q', 'N', 'o', 0xff})
+	}
+	for _, p := range packets {
+		if _, err := pc.WriteTo(p, net.UDPAddrFromAddrPort(at)); err != nil {
+			r.Fatal(err)
+		}
+	}
+	for _, p := range [][]byte{{}, {syncMagic, 0xff, 0xff, 0xff, 0xff}, bytes.Repeat([]byte{6}, 300), append(make([]byte, 16), 255, 255),
+		append(append(make([]byte, 16), 0, 20), make([]byte, 20)...), {syncMagic, 0, 0, 0, 1, 9}} {
+		c, err := evil.Dial(r.ctx, "tcp", at.String())
+		if err != nil {
+			r.Fatal(err)
+		}
+		if _, err := c.Write(p); err != nil {
+			r.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}
+
 // What an attacker sends from a host on the wire is refused and counted, and the cluster goes on.
 func TestForgedOnTheWire(t *testing.T) {
 	for _, sealed := range []bool{true, false} {
@@ -111,33 +144,7 @@ func TestForgedOnTheWire(t *testing.T) {
 			})
 			r.met(nodes)
 			evil, _ := r.host()
-			pc, err := evil.ListenPacket("udp", ":0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(nodes[0].cfg.Addr, Port))
-			dead := message{kind: kindRecords, network: "net"}
-			garbage := append([]byte{8}, dead.append(nil)[:3]...) // memberlist's user message
-			packets := [][]byte{garbage, {}, {244}, {7, 255}, {9, 1, 2}, bytes.Repeat([]byte{7}, 1400), make([]byte, 1401)}
-			for k := range byte(16) {
-				packets = append(packets, []byte{k, 0x81, 0xa5, 'S', 'e', 'q', 'N', 'o', 0xff})
-			}
-			for _, p := range packets {
-				if _, err := pc.WriteTo(p, to); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, p := range [][]byte{{}, {syncMagic, 0xff, 0xff, 0xff, 0xff}, bytes.Repeat([]byte{6}, 300), append(make([]byte, 16), 255, 255),
-				append(append(make([]byte, 16), 0, 20), make([]byte, 20)...), {syncMagic, 0, 0, 0, 1, 9}} {
-				c, err := evil.Dial(r.ctx, "tcp", to.String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := c.Write(p); err != nil {
-					t.Fatal(err)
-				}
-				_ = c.Close()
-			}
+			r.attack(evil, netip.AddrPortFrom(nodes[0].cfg.Addr, Port))
 			want := []Reason{Oversized, Malformed}
 			if sealed {
 				want = []Reason{Oversized, Forged}
