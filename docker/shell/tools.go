@@ -111,6 +111,7 @@ func adminTools() map[string]entry {
 		"brctl":         {run: runBrctl, on: notUbuntu, pkg: "bridge-utils", dir: "/sbin"},
 		"iptables":      {run: runIptables, on: rich, pkg: "iptables", dir: "/sbin"},
 		"iptables-save": {run: runIptablesSave, on: rich, pkg: "iptables", dir: "/sbin"},
+		"nft":           {run: runNft, on: rich, pkg: "nftables", dir: "/usr/sbin"},
 		"conntrack":     {run: runConntrack, on: rich, pkg: "conntrack", dir: "/usr/sbin"},
 		"ipvsadm":       {run: runIpvsadm, on: rich, pkg: "ipvsadm", dir: "/sbin"},
 		"nsenter":       {run: runNsenter, on: notUbuntu, pkg: "util-linux"},
