@@ -30,7 +30,7 @@ func TestNft(t *testing.T) {
 		status       int
 	}{
 		{"nft list ruleset 2>/dev/null", natTable + filterTable, 0},
-		{"nft 'list ruleset ip' 2>&1 >/dev/null", "# Warning: table ip nat is managed by iptables-nft, do not touch!\n# Warning: table ip filter is managed by iptables-nft, do not touch!", 0},
+		{"nft 'list ruleset ip' 2>&1 >/dev/null", "* Warning: table ip nat is managed by iptables-nft, do not touch!\n* Warning: table ip filter is managed by iptables-nft, do not touch!", 0},
 		{"nft list ruleset ip6", "", 0},
 		{"nft list tables", "table ip nat\ntable ip filter", 0},
 		{"nft list table nat 2>/dev/null", natTable, 0},
