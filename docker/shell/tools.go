@@ -61,6 +61,7 @@ func coreTools() map[string]entry {
 		"true": {run: runTrue, on: everywhere, dir: "/bin"}, "false": {run: runFalse, on: everywhere, dir: "/bin"},
 		"yes": {run: runYes, on: everywhere}, "xargs": {run: runXargs, on: everywhere}, "clear": {run: runTrue, on: everywhere},
 		"apt-get": {run: runApt, on: notBusybox}, "apt": {run: runApt, on: notBusybox},
+		"apk": {run: runApk, on: onBusybox, dir: "/sbin"},
 	}
 }
 
