@@ -234,6 +234,34 @@ func TestKernelIperf3(t *testing.T) {
 	})
 }
 
+// The machine's iperf3 and the one of a simulated host are each other's client and server.
+func TestKernelIperf3AndOurs(t *testing.T) {
+	bothWays(t, func(t *testing.T, cfg lab.Config) {
+		l := withKernel(t, oneKernelHost, cfg, "iperf3")
+		for _, c := range []struct{ server, client, line string }{
+			{"server", "ns0", "iperf3 -c 192.168.1.3 -n 20M"},
+			{"server", "ns0", "iperf3 -c 192.168.1.3 -n 20M -R -P 2"},
+			{"server", "ns0", "iperf3 -c 192.168.1.3 -u -b 50M -n 2M"},
+			{"ns0", "server", "iperf3 -c 192.168.1.50 -n 20M"},
+			{"ns0", "server", "iperf3 -c 192.168.1.50 -n 20M -R"},
+		} {
+			served := make(chan string)
+			go func() {
+				var b strings.Builder
+				_, _ = l.Node(c.server).Run(t.Context(), "iperf3 -s -1", shell.Stdio{Out: &b, Err: &b})
+				served <- b.String()
+			}()
+			out, exit := "", 1
+			for end := time.Now().Add(5 * time.Second); exit != 0 && time.Now().Before(end); {
+				out, exit = l.Sh(c.client, c.line) // refused until the server listens
+			}
+			if said := <-served; exit != 0 || !strings.Contains(out, "receiver") || !strings.Contains(said, "er\n") || strings.Contains(said, "error") {
+				t.Errorf("%s: %s: status %d\n%s\nthe server said\n%s", c.client, c.line, exit, out, said)
+			}
+		}
+	})
+}
+
 // A device that goes under load is told of once, and the lab goes on without.
 func TestKernelTAPPulledOut(t *testing.T) {
 	bothWays(t, func(t *testing.T, cfg lab.Config) {
