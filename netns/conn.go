@@ -72,7 +72,20 @@ func (ns *Namespace) letGo(c closer) {
 type conn struct {
 	*gonet.TCPConn
 	socket
+	remote net.Addr // as it was when the connection was made
 }
+
+// newConn returns the connection c of ns, which closes it when it ends.
+func (ns *Namespace) newConn(c *gonet.TCPConn) net.Conn {
+	remote := c.RemoteAddr()
+	if remote == nil {
+		remote = &net.TCPAddr{} // it was reset before it was accepted
+	}
+	return ns.hold(&conn{TCPConn: c, socket: socket{ns: ns}, remote: remote})
+}
+
+// RemoteAddr implements net.Conn. The netstack forgets the address with a reset; Go's own connections keep it.
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
 // Close implements net.Conn: the peer reads what was written, and then the end.
 func (c *conn) Close() error {
@@ -124,7 +137,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
 	}
-	return l.ns.hold(&conn{TCPConn: c.(*gonet.TCPConn), socket: socket{ns: l.ns}}), nil
+	return l.ns.newConn(c.(*gonet.TCPConn)), nil
 }
 
 // Close implements net.Listener. Connections that wait to be accepted are reset.

@@ -416,3 +416,35 @@ func TestSockets(t *testing.T) {
 	l.eventually("CLOSE_WAIT", func() bool { return server.Sockets()[1].State == "CLOSE_WAIT" })
 	l.eventually("FIN_WAIT2", func() bool { s := client.Sockets(); return len(s) == 1 && s[0].State == "FIN_WAIT2" })
 }
+
+// A connection that was reset still knows whose it was.
+func TestRemoteAddrAfterReset(t *testing.T) {
+	l := newLab(t)
+	_, cs := l.bridged(2)
+	ln, err := cs[1].Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cs[0].Dial(l.within(patience), "tcp", "10.0.0.3:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := in.RemoteAddr().String()
+	if _, err := in.Write([]byte("ab")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close() // with a byte that it has not read
+	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("Read = %v; want a reset", err)
+	}
+	if got := in.RemoteAddr(); got == nil || got.String() != want {
+		t.Errorf("RemoteAddr = %v; want %s", got, want)
+	}
+}

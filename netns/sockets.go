@@ -169,7 +169,7 @@ func (s *netstack) dialTCP(ctx context.Context, local, to netip.AddrPort) (net.C
 		ep.Close()
 		return nil, os.NewSyscallError("connect", errnoOf(terr))
 	}
-	return s.ns.hold(&conn{TCPConn: gonet.NewTCPConn(wq, ep), socket: socket{ns: s.ns}}), nil
+	return s.ns.newConn(gonet.NewTCPConn(wq, ep)), nil
 }
 
 // isBound tells whether an address or a port is asked for.

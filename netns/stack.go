@@ -9,7 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/ports"
@@ -105,7 +107,18 @@ func (h *stackHolder) sync() {
 	}
 }
 
+// silence keeps the netstack's own log off standard error, where it would stand amid a lab's output: what goes wrong is
+// said by the errors of calls and by counters.
+var silence = sync.OnceFunc(func() { log.SetTarget(silent{}) })
+
+// silent is a log that nobody reads.
+type silent struct{}
+
+// Emit implements log.Emitter.
+func (silent) Emit(int, log.Level, time.Time, string, ...any) {}
+
 func newNetstack(ns *Namespace) (*netstack, error) {
+	silence()
 	ns.mu.Lock()
 	seed := ns.luck.Uint64()
 	ns.mu.Unlock()
