@@ -3,8 +3,9 @@ package shell
 import "github.com/netsim-lab/netsim/netns"
 
 // linkAdd is ip link add NAME type bridge|dummy, and ip link add link DEV name NAME type vlan id N, or type macvlan or
-// ipvlan with a mode.
+// ipvlan with a mode, and ip link add NAME type veth peer name NAME, with the other end in a namespace that ip netns lists.
 func (i *ipCall) linkAdd() error {
+	peer := i.vethPeer()
 	got, err := i.pairs("name", "name", "type", "dev", "link", "id", "mode", "address")
 	if err != nil {
 		return err
@@ -17,11 +18,16 @@ func (i *ipCall) linkAdd() error {
 		return kernelSays("File exists")
 	}
 	cfg := netns.InterfaceConfig{Name: name, Down: true}
+	if peer != nil && got["type"] != "veth" {
+		return &errIP{"Error: either \"peer\" is duplicate, or \"peer\" is a garbage.", 255}
+	}
 	switch got["type"] {
 	case "bridge":
 		_, err = i.ns.AddBridge(cfg)
 	case "dummy":
 		_, err = i.ns.AddDummy(cfg)
+	case "veth":
+		return i.linkAddVeth(cfg, peer)
 	case "vlan", "macvlan", "ipvlan":
 		return i.linkAddUpper(cfg, got)
 	default:
