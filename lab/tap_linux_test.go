@@ -222,7 +222,7 @@ func TestKernelIperf3(t *testing.T) {
 		for _, c := range [][3]string{{"ns1", "ns2", "10.1.0.12"}, {"ns2", "ns3", "10.2.0.13"}} {
 			rate := iperf(t, l, c[0], c[1], c[2], "-t 1")
 			t.Logf("%s to %s: %.2f Gbit/s", c[0], c[1], rate/1e9)
-			if rate < 50e6 {
+			if rate < 1e6 { // a connection that stalls; a busy machine is slow under the race detector
 				t.Errorf("%s to %s: %.0f bit/s", c[0], c[1], rate)
 			}
 		}
