@@ -28,7 +28,7 @@ type netcat struct {
 func runNc(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "z v l u n k N q: w: p: s: 4 t")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err, 1)
 	}
 	n := &netcat{Call: c, verbose: opts.has("v"), scan: opts.has("z"), udp: opts.has("u")}
 	for _, o := range opts {

@@ -46,7 +46,7 @@ const listenBacklog = 128
 func runSs(_ context.Context, c *Call) int {
 	opts, _, err := getopt(c.Args[1:], "l t u a n p 4 s o e i m tcp udp listening all numeric processes")
 	if err != nil {
-		return c.fail(1, "%v", err)
+		return c.badOption(err, 1)
 	}
 	f := newSocketFilter(opts)
 	both, proto := f.tcp && f.udp, ""
