@@ -33,6 +33,9 @@ var floors = [][]string{
 var beside = map[string][]string{
 	"docker/shell": {"docker/image", "docker/iperf"},
 	"lab/bench":    {"lab/topology"},
+
+	"docker/swarm/rpc":       {"docker/swarm/ca"},
+	"docker/swarm/consensus": {"docker/swarm/ca", "docker/swarm/rpc"},
 }
 
 // homes says which packages may import an outside module, and which parts of it.
@@ -61,6 +64,8 @@ var homes = []struct {
 	{"github.com/docker/go-connections", []string{"docker/api"}},
 	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
+	{"go.etcd.io/raft/v3", []string{"docker/swarm/consensus"}},
+	{"google.golang.org/protobuf", []string{"docker/swarm/consensus"}},
 }
 
 // anywhere are outside modules that any package may import.
