@@ -194,13 +194,6 @@ func (t *terminal) take(x byte) (signal byte) {
 	return 0
 }
 
-// flushRead forgets the lines that nobody has read yet, as a key that signals does (n_tty without NOFLSH).
-func (t *terminal) flushRead() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ready, t.ahead = nil, 0
-}
-
 // takeEnd is ^D: it hands over what there is, and on an empty line it is the end of the input.
 func (t *terminal) takeEnd() {
 	if len(t.line) == 0 {
