@@ -76,6 +76,7 @@ func (ns *Namespace) netstack() (*netstack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a socket in %s: %w", ns.cfg.Name, err)
 	}
+	s.configure() // who finds it below may use it at once
 	h.s.Store(s)
 	s.configure() // for changes that did not find it yet
 	return s, nil

@@ -1,6 +1,9 @@
 package netns
 
 import (
+	"net/netip"
+	"runtime"
+	"sync"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -35,4 +38,35 @@ func TestRecoveryFollowsSegmentation(t *testing.T) {
 	check(early, tcpip.TCPRACKLossDetection)
 	early.SetSegmentation(true)
 	check(early, 0)
+}
+
+// Whoever finds the netstack that another has just made finds its routes, too.
+func TestFirstSocketsAtOnce(t *testing.T) {
+	l := newLab(t)
+	for range 20 {
+		ns := l.add(Config{Name: "c"})
+		lo := must2(ns.Interface("lo"))
+		for i := range 200 {
+			if err := lo.AddAddr(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 7, byte(i), 1}), 24)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var both sync.WaitGroup
+		dial := func() {
+			c, err := ns.Dial(t.Context(), "udp", "10.7.199.1:53")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Close()
+		}
+		both.Go(dial)
+		both.Go(func() {
+			for !ns.stack.attached() {
+				runtime.Gosched()
+			}
+			dial()
+		})
+		both.Wait()
+	}
 }
