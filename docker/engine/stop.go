@@ -225,10 +225,12 @@ func (c *Container) removeOnce(opts RemoveOptions) (again bool, err error) {
 	if c.io != nil {
 		c.io.close()
 	}
-	c.notify(Exit{Code: c.exitCode}, WaitNotRunning, WaitNextExit, WaitRemoved)
 	c.mu.Unlock()
 	c.out.finish()
 	c.engine.forget(c)
+	c.mu.Lock() // who waited for the removal finds the name free
+	c.notify(Exit{Code: c.exitCode}, WaitNotRunning, WaitNextExit, WaitRemoved)
+	c.mu.Unlock()
 	c.event("destroy", nil)
 	return false, nil
 }
