@@ -135,7 +135,7 @@ func TestExplainTellsOnlyOfItsCommand(t *testing.T) {
 		}
 	}))
 	defer remove()
-	if exit, err := l.MustNode("a").Run(t.Context(), "curl -s http://10.1.0.1:8000/", shell.Stdio{}); exit != 0 {
+	if exit, err := l.MustNode("a").Run(soon(t), "until curl -s http://10.1.0.1:8000/; do sleep 0.01; done", shell.Stdio{}); exit != 0 {
 		t.Fatal(exit, err)
 	}
 	select {
