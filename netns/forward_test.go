@@ -309,6 +309,7 @@ func TestChangeUnderTraffic(t *testing.T) {
 		}
 		done <- err
 	}()
+	before := len(host.Interfaces())
 	for i := range 40 {
 		x := New(Config{Name: fmt.Sprint("x", i)})
 		h, e := l.veth(host, "vethx", "", x, "eth0", "10.0.0.99/24")
@@ -321,13 +322,15 @@ func TestChangeUnderTraffic(t *testing.T) {
 		host.Neighbours()
 		host.Sockets()
 		br.Carrier()
-		if err := host.RemoveInterface("vethx"); err != nil {
-			t.Error(err)
-		}
 		if i%2 == 0 {
 			if err := x.RemoveInterface("eth0"); err != nil {
 				t.Error(err)
 			}
+		} else if err := host.RemoveInterface("vethx"); err != nil {
+			t.Error(err)
+		}
+		if left := len(host.Interfaces()) + len(x.Interfaces()); left != before+1 { // x has lo
+			t.Errorf("%d interfaces are left, want %d", left, before+1)
 		}
 		if err := x.Close(); err != nil {
 			t.Error(err)

@@ -54,6 +54,7 @@ type InterfaceConfig struct {
 
 	bridge *l2switch.Switch
 	upper  upper
+	index  int // that it gets if no other interface has it; 0: the next one
 }
 
 // Interface is a network interface of a namespace. It is a fabric.Port itself: what a bridge that it is enslaved to
@@ -135,14 +136,26 @@ func (ns *Namespace) newInterface(cfg InterfaceConfig) (*Interface, error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU
 	}
-	i := &Interface{ns: ns, name: cfg.Name, index: ns.nextIdx, kind: cfg.Kind, mac: cfg.MAC, port: cfg.Port, peer: cfg.Peer,
+	i := &Interface{ns: ns, name: cfg.Name, index: ns.indexLocked(cfg.index), kind: cfg.Kind, mac: cfg.MAC, port: cfg.Port, peer: cfg.Peer,
 		dev: cfg.Device, bridge: cfg.bridge, upper: cfg.upper, place: ns.cfg.Name + "/" + cfg.Name, noARP: cfg.upper.noARP()}
-	ns.nextIdx++
 	i.mtu.Store(int32(cfg.MTU))
 	i.setUp(!cfg.Down)
 	i.neigh.init()
 	ns.ifaces[cfg.Name] = i
 	return i, nil
+}
+
+// indexLocked takes an index for a new interface: the one that it would have, if it is free.
+func (ns *Namespace) indexLocked(want int) int {
+	free := want > 0
+	for _, i := range ns.ifaces {
+		free = free && i.index != want
+	}
+	if !free {
+		want = ns.nextIdx
+	}
+	ns.nextIdx = max(ns.nextIdx, want+1)
+	return want
 }
 
 // randomMAC draws a locally administered unicast address. The caller holds ns.mu.

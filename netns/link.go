@@ -44,18 +44,38 @@ func (ns *Namespace) AddBridge(cfg InterfaceConfig) (*Interface, error) {
 }
 
 // RemoveInterface takes an interface out with its addresses, routes and neighbours, and those on top of it; the ports of
-// a bridge become interfaces of their own. Frames sent to it after are dropped. The other end of a veth pair stays, without a carrier.
+// a bridge become interfaces of their own. Frames sent to it after are dropped. With one end of a veth pair goes the other,
+// in whatever namespace that is.
 func (ns *Namespace) RemoveInterface(name string) error {
-	ns.mu.Lock()
-	i, ok := ns.ifaces[name]
+	i, ok := ns.Interface(name)
 	if !ok || i.kind == KindLoopback {
-		ns.mu.Unlock()
 		return fmt.Errorf("remove interface %q in %s: no such interface", name, ns.cfg.Name)
 	}
-	delete(ns.ifaces, name)
+	_, err := ns.remove(i)
+	return errors.Join(err, i.end())
+}
+
+// end removes the other end of a veth pair whose one end was removed.
+func (i *Interface) end() error {
+	p := i.veth.Swap(nil)
+	if p == nil || !p.veth.CompareAndSwap(i, nil) { // who removes both at once has removed both
+		return nil
+	}
+	_, err := p.ns.remove(p)
+	return err
+}
+
+// remove takes one interface out, unless somebody else has done so.
+func (ns *Namespace) remove(i *Interface) (ours bool, err error) {
+	ns.mu.Lock()
+	if ns.ifaces[i.name] != i {
+		ns.mu.Unlock()
+		return false, nil
+	}
+	delete(ns.ifaces, i.name)
 	ns.mu.Unlock()
 	i.SetUp(false)
-	err := errors.Join(i.removeUppers(), i.SetMaster(nil))
+	err = errors.Join(i.removeUppers(), i.SetMaster(nil))
 	i.leaveLower()
 	for _, p := range i.Ports() {
 		err = errors.Join(err, p.SetMaster(nil))
@@ -72,7 +92,7 @@ func (ns *Namespace) RemoveInterface(name string) error {
 		return nil
 	}))
 	i.neigh.close(i)
-	return err
+	return true, err
 }
 
 // carrier is a port that knows whether something is at its other end.

@@ -42,8 +42,8 @@ func TestInterfaces(t *testing.T) {
 		t.Error("a carrier while the other end is down")
 	}
 	ib.SetUp(true)
-	if err := b.RemoveInterface("eth0"); err != nil || ia.Carrier() {
-		t.Errorf("a carrier without an other end: %v", err)
+	if err := b.RemoveInterface("eth0"); err != nil || ia.Carrier() || len(a.Interfaces()) != 1 {
+		t.Errorf("an end without an other end: %v, %v", a.Interfaces(), err)
 	}
 }
 

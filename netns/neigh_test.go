@@ -191,11 +191,11 @@ func TestAnnounceARP(t *testing.T) {
 	if old != eth0.MAC() {
 		t.Fatalf("neighbour %v; want %v", old, eth0.MAC())
 	}
+	br := eth0.Peer().Master()
 	if err := cs[1].RemoveInterface("eth0"); err != nil {
 		t.Fatal(err)
 	}
 	fresh := l.add(Config{Name: "fresh"})
-	br := eth0.veth.Load().Master()
 	hv, fi := l.veth(br.ns, "vethX", "", fresh, "eth0", "10.0.0.3/24")
 	if err := hv.SetMaster(br); err != nil {
 		t.Fatal(err)
