@@ -64,8 +64,7 @@ var homes = []struct {
 	{"github.com/docker/go-connections", []string{"docker/api"}},
 	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
-	{"go.etcd.io/raft/v3", []string{"docker/swarm/consensus"}},
-	{"google.golang.org/protobuf", []string{"docker/swarm/consensus"}},
+	{"go.etcd.io/etcd/raft/v3", []string{"docker/swarm/consensus"}},
 }
 
 // anywhere are outside modules that any package may import.

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // source is the storage as raft reads it: a snapshot for a member that is far behind is made when it is asked for, of
@@ -19,9 +18,9 @@ type source struct {
 }
 
 // Snapshot implements raft.Storage.
-func (s source) Snapshot() (*pb.Snapshot, error) {
+func (s source) Snapshot() (pb.Snapshot, error) {
 	if err := s.c.take(); err != nil {
-		return nil, err
+		return pb.Snapshot{}, err
 	}
 	return s.MemoryStorage.Snapshot()
 }
@@ -36,7 +35,7 @@ func (c *core) take() error {
 	if err != nil {
 		return err
 	}
-	_, err = c.n.cfg.Storage.log.CreateSnapshot(c.applied, c.conf, data)
+	_, err = c.n.cfg.Storage.log.CreateSnapshot(c.applied, &c.conf, data)
 	if errors.Is(err, raft.ErrSnapOutOfDate) {
 		return nil // that there is
 	}
@@ -59,8 +58,8 @@ func (c *core) envelope() (envelope, error) {
 	return e, nil
 }
 
-func (c *core) restore(snap *pb.Snapshot) error {
-	e, err := decodeEnvelope(snap.GetData())
+func (c *core) restore(snap pb.Snapshot) error {
+	e, err := decodeEnvelope(snap.Data)
 	if err != nil {
 		return fmt.Errorf("restore a snapshot: %w", err)
 	}
@@ -74,8 +73,8 @@ func (c *core) restore(snap *pb.Snapshot) error {
 	for _, id := range e.Removed {
 		c.removed[id] = true
 	}
-	c.conf = snap.GetMetadata().GetConfState()
-	c.snapshot = snap.GetMetadata().GetIndex()
+	c.conf = snap.Metadata.ConfState
+	c.snapshot = snap.Metadata.Index
 	c.reach(c.snapshot)
 	return nil
 }
@@ -110,23 +109,23 @@ func (c *core) reach(index uint64) {
 }
 
 // apply carries out one entry that was agreed on.
-func (c *core) apply(e *pb.Entry) error {
-	defer c.reach(e.GetIndex())
-	switch e.GetType() {
+func (c *core) apply(e pb.Entry) error {
+	defer c.reach(e.Index)
+	switch e.Type {
 	case pb.EntryConfChange:
-		cc := &pb.ConfChange{}
-		if err := proto.Unmarshal(e.GetData(), cc); err != nil {
+		var cc pb.ConfChange
+		if err := cc.Unmarshal(e.Data); err != nil {
 			return fmt.Errorf("apply a change of members: %w", err)
 		}
-		return c.applyChange(e.GetIndex(), cc)
+		return c.applyChange(e.Index, cc)
 	case pb.EntryNormal:
-		t, command, ok := splitTicket(e.GetData())
+		t, command, ok := splitTicket(e.Data)
 		if ok { // a new leader's first entry is empty
-			c.settled(t, outcome{index: e.GetIndex(), result: c.n.cfg.Machine.Apply(command)})
+			c.settled(t, outcome{index: e.Index, result: c.n.cfg.Machine.Apply(command)})
 		}
 		return nil
 	}
-	return fmt.Errorf("apply: entry %d is of type %v", e.GetIndex(), e.GetType())
+	return fmt.Errorf("apply: entry %d is of type %v", e.Index, e.Type)
 }
 
 // settled tells the proposer what became of its proposal, if it waits here.
@@ -137,15 +136,15 @@ func (c *core) settled(t ticket, o outcome) {
 	}
 }
 
-func (c *core) applyChange(index uint64, cc *pb.ConfChange) error {
+func (c *core) applyChange(index uint64, cc pb.ConfChange) error {
 	var ch change
-	if err := json.Unmarshal(cc.GetContext(), &ch); err != nil {
+	if err := json.Unmarshal(cc.Context, &ch); err != nil {
 		return fmt.Errorf("apply a change of members: %w", err)
 	}
 	if c.raw != nil {
-		c.conf = c.raw.ApplyConfChange(cc)
+		c.conf = *c.raw.ApplyConfChange(cc)
 	}
-	switch id := cc.GetNodeId(); cc.GetType() {
+	switch id := cc.NodeID; cc.Type {
 	case pb.ConfChangeAddNode:
 		c.members[id] = ch.Member
 	case pb.ConfChangeRemoveNode:
@@ -156,6 +155,6 @@ func (c *core) applyChange(index uint64, cc *pb.ConfChange) error {
 	if c.raw != nil {
 		c.meetMembers()
 	}
-	c.settled(ticket{ch.Proposer, cc.GetId()}, outcome{index: index})
+	c.settled(ticket{ch.Proposer, cc.ID}, outcome{index: index})
 	return nil
 }

@@ -6,8 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 var errMalformed = errors.New("malformed message of a manager")
@@ -33,7 +32,7 @@ func decodeEnvelope(b []byte) (e envelope, err error) {
 // letter is what one member sends another: who it is, and messages of raft.
 type letter struct {
 	From     Member
-	messages []*pb.Message
+	messages []pb.Message
 }
 
 func (l letter) encode() ([]byte, error) {
@@ -43,7 +42,7 @@ func (l letter) encode() ([]byte, error) {
 			break
 		}
 		var text []byte
-		text, err = proto.Marshal(m)
+		text, err = m.Marshal()
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
 	}
 	return b, err
@@ -57,8 +56,8 @@ func decodeLetter(b []byte) (letter, error) {
 		if text, b, err = cut(b); err != nil {
 			break
 		}
-		m := &pb.Message{}
-		if err := proto.Unmarshal(text, m); err != nil {
+		var m pb.Message
+		if err := m.Unmarshal(text); err != nil {
 			return letter{}, fmt.Errorf("%w: %w", errMalformed, err)
 		}
 		l.messages = append(l.messages, m)

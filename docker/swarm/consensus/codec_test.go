@@ -5,12 +5,12 @@ import (
 	"reflect"
 	"testing"
 
-	pb "go.etcd.io/raft/v3/raftpb"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 func FuzzDecodeLetter(f *testing.F) {
-	m := &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(1)), To: new(uint64(2)), Entries: []*pb.Entry{{Data: []byte("x")}}}
-	b, err := letter{From: Member{RaftID: 1, Node: "m1", Addr: "192.168.1.1:2377"}, messages: []*pb.Message{m, m}}.encode()
+	m := pb.Message{Type: pb.MsgApp, From: 1, To: 2, Entries: []pb.Entry{{Data: []byte("x")}}}
+	b, err := letter{From: Member{RaftID: 1, Node: "m1", Addr: "192.168.1.1:2377"}, messages: []pb.Message{m, m}}.encode()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -25,7 +25,7 @@ type core struct {
 	members  map[uint64]Member
 	removed  map[uint64]bool
 	peers    map[uint64]*peer
-	conf     *pb.ConfState
+	conf     pb.ConfState
 	applied  uint64
 	snapshot uint64 // index of the last one
 	alone    int    // ticks without a leader
@@ -62,14 +62,14 @@ func (n *Node) newCore(ctx context.Context, g *errgroup.Group) (*core, error) {
 		ID: n.self.RaftID, ElectionTick: n.cfg.ElectionTicks, HeartbeatTick: n.cfg.HeartbeatTicks,
 		Storage: source{n.cfg.Storage.log, c}, Applied: c.applied,
 		MaxSizePerMsg: maxEntries, MaxInflightMsgs: maxInflight, MaxUncommittedEntriesSize: 64 << 20,
-		CheckQuorum: true, StepDownOnRemoval: true, DisableProposalForwarding: true, Logger: raftLog{n.cfg.Log},
+		CheckQuorum: true, DisableProposalForwarding: true, Logger: raftLog{n.cfg.Log},
 	}
 	var err error
 	if c.raw, err = raft.NewRawNode(cfg); err != nil {
 		return nil, err
 	}
 	c.meetMembers()
-	if len(c.conf.GetVoters()) == 1 && c.conf.GetVoters()[0] == n.self.RaftID {
+	if len(c.conf.Voters) == 1 && c.conf.Voters[0] == n.self.RaftID {
 		err = c.raw.Campaign() // nobody else can
 	}
 	return c, err
@@ -79,7 +79,7 @@ func (c *core) prepare(ctx context.Context) error {
 	s := c.n.cfg.Storage
 	switch {
 	case !s.begun() && c.n.cfg.Join != "":
-		c.conf = &pb.ConfState{}
+		c.conf = pb.ConfState{}
 		if err := c.n.cfg.Machine.Restore(nil); err != nil {
 			return err
 		}
@@ -141,8 +141,8 @@ func (c *core) forceNew() error {
 	}
 	c.applied++
 	c.snapshot = c.applied
-	c.conf = &pb.ConfState{Voters: []uint64{c.n.self.RaftID}}
-	return s.begin(c.applied, hard.GetTerm()+1, e)
+	c.conf = pb.ConfState{Voters: []uint64{c.n.self.RaftID}}
+	return s.begin(c.applied, hard.Term+1, e)
 }
 
 // run takes part until ctx ends or this member is removed. A message that breaks what raft relies on ends it, too: that
@@ -258,12 +258,12 @@ func (c *core) watch() {
 		c.fail(ErrLostLeadership)
 	}
 	if leading && !c.leading {
-		c.n.cfg.Log.Info("leader", "node", c.n.self.Node, "term", s.GetTerm())
+		c.n.cfg.Log.Info("leader", "node", c.n.self.Node, "term", s.Term)
 	}
 	c.leading = leading
 	var l Leader
 	if m, ok := c.known(s.Lead); ok {
-		l = Leader{Member: m, Term: s.GetTerm()}
+		l = Leader{Member: m, Term: s.Term}
 	}
 	c.n.publish(l, s.Lead == raft.None && c.alone > lostQuorumTicks)
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/netsim-lab/netsim/docker/swarm/rpc"
 )
@@ -154,7 +154,7 @@ func (c *core) proposeChange(t ticket, typ pb.ConfChangeType, check func(*core) 
 	if err != nil {
 		return false, err
 	}
-	err = c.raw.ProposeConfChange(&pb.ConfChange{Id: new(t.seq), Type: typ.Enum(), NodeId: new(m.RaftID), Context: text})
+	err = c.raw.ProposeConfChange(pb.ConfChange{ID: t.seq, Type: typ, NodeID: m.RaftID, Context: text})
 	if err != nil {
 		return false, notTaken(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // Bounds on what waits for a peer.
@@ -21,7 +21,7 @@ const (
 // peer is another member, or one that wrote to us before we heard that it is one.
 type peer struct {
 	Member
-	queue  chan *pb.Message
+	queue  chan pb.Message
 	stop   context.CancelFunc
 	active atomic.Bool // the last call went through
 }
@@ -45,7 +45,7 @@ func (c *core) meet(m Member) {
 		return
 	}
 	ctx, stop := context.WithCancel(c.ctx)
-	p := &peer{Member: m, queue: make(chan *pb.Message, peerQueue), stop: stop}
+	p := &peer{Member: m, queue: make(chan pb.Message, peerQueue), stop: stop}
 	p.active.Store(true) // until a call fails
 	c.peers[m.RaftID] = p
 	c.group.Go(func() error {
@@ -56,9 +56,9 @@ func (c *core) meet(m Member) {
 }
 
 // send hands messages to the senders, and never blocks.
-func (c *core) send(messages []*pb.Message) {
+func (c *core) send(messages []pb.Message) {
 	for _, m := range messages {
-		p, ok := c.peers[m.GetTo()]
+		p, ok := c.peers[m.To]
 		if ok {
 			select {
 			case p.queue <- m:
@@ -66,7 +66,7 @@ func (c *core) send(messages []*pb.Message) {
 			default:
 			}
 		}
-		c.undelivered(m.GetTo(), m.GetType() == pb.MsgSnap)
+		c.undelivered(m.To, m.Type == pb.MsgSnap)
 	}
 }
 
@@ -97,8 +97,8 @@ func (n *Node) feed(ctx context.Context, p *peer) {
 }
 
 // gather takes what else waits.
-func gather(queue <-chan *pb.Message, first *pb.Message) []*pb.Message {
-	out := []*pb.Message{first}
+func gather(queue <-chan pb.Message, first pb.Message) []pb.Message {
+	out := []pb.Message{first}
 	for len(out) < letterSize {
 		select {
 		case m := <-queue:
@@ -114,7 +114,7 @@ func gather(queue <-chan *pb.Message, first *pb.Message) []*pb.Message {
 func (n *Node) deliver(ctx context.Context, p *peer, l letter) {
 	snapshot := false
 	for _, m := range l.messages {
-		snapshot = snapshot || m.GetType() == pb.MsgSnap
+		snapshot = snapshot || m.Type == pb.MsgSnap
 	}
 	patience := n.cfg.callTime()
 	if snapshot {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"go.etcd.io/raft/v3"
+	"go.etcd.io/etcd/raft/v3"
 
 	"github.com/netsim-lab/netsim/docker/swarm/rpc"
 )

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/netsim-lab/netsim/docker/swarm/rpc"
 )
@@ -67,7 +67,7 @@ func (c *core) receive(l letter) error {
 	}
 	c.meet(l.From)
 	for _, m := range l.messages {
-		if m.GetFrom() != id || m.GetTo() != c.n.self.RaftID || !fromPeers(m.GetType()) {
+		if m.From != id || m.To != c.n.self.RaftID || !fromPeers(m.Type) {
 			return errMalformed
 		}
 		if err := c.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {

@@ -3,7 +3,7 @@ package consensus
 import (
 	"context"
 
-	"go.etcd.io/raft/v3"
+	"go.etcd.io/etcd/raft/v3"
 )
 
 // Status is what a manager knows of the cluster, for display.
@@ -43,12 +43,12 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 func (c *core) status() (Status, error) {
 	r := c.raw.Status()
 	s := Status{
-		Self: c.n.self, State: stateName(r.RaftState), Term: r.GetTerm(), Commit: r.GetCommit(), Applied: c.applied, Snapshot: c.snapshot,
+		Self: c.n.self, State: stateName(r.RaftState), Term: r.Term, Commit: r.Commit, Applied: c.applied, Snapshot: c.snapshot,
 	}
 	if m, ok := c.known(r.Lead); ok {
 		s.Leader = Leader{Member: m, Term: s.Term}
 	}
-	s.Vote, _ = c.known(r.GetVote())
+	s.Vote, _ = c.known(r.Vote)
 	for _, m := range c.sortedMembers() {
 		p := Peer{Member: m, Leader: m.RaftID == r.Lead, Reachable: m.RaftID == c.n.self.RaftID, Match: r.Progress[m.RaftID].Match}
 		if other, ok := c.peers[m.RaftID]; ok {

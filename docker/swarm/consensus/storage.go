@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3"
+	pb "go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // Storage is a member's disk: its raft id, vote, log and last snapshot. The host keeps it while the manager's process
@@ -33,7 +33,7 @@ var errInUse = errors.New("the storage is used by another manager that runs")
 // begun tells whether the disk holds a cluster: each begins with a snapshot, and who joins is sent one first.
 func (s *Storage) begun() bool {
 	snap, err := s.log.Snapshot()
-	return err == nil && snap.GetMetadata().GetIndex() > 0
+	return err == nil && snap.Metadata.Index > 0
 }
 
 // touched tells whether the disk holds anything: a member that votes before it has its first snapshot has a term.
@@ -50,13 +50,13 @@ func (s *Storage) begin(index, term uint64, e envelope) error {
 		return err
 	}
 	log := raft.NewMemoryStorage()
-	err = log.ApplySnapshot(&pb.Snapshot{Data: data, Metadata: &pb.SnapshotMetadata{
-		Index: new(index), Term: new(term), ConfState: &pb.ConfState{Voters: []uint64{s.id}},
+	err = log.ApplySnapshot(pb.Snapshot{Data: data, Metadata: pb.SnapshotMetadata{
+		Index: index, Term: term, ConfState: pb.ConfState{Voters: []uint64{s.id}},
 	}})
 	if err != nil {
 		return fmt.Errorf("begin a cluster: %w", err)
 	}
-	if err := log.SetHardState(&pb.HardState{Term: new(term), Commit: new(index), Vote: new(uint64(0))}); err != nil {
+	if err := log.SetHardState(pb.HardState{Term: term, Commit: index}); err != nil {
 		return fmt.Errorf("begin a cluster: %w", err)
 	}
 	s.log = log
@@ -64,23 +64,23 @@ func (s *Storage) begin(index, term uint64, e envelope) error {
 }
 
 // committed returns what the disk holds as agreed after its snapshot.
-func (s *Storage) committed() ([]*pb.Entry, *pb.HardState, error) {
+func (s *Storage) committed() ([]pb.Entry, pb.HardState, error) {
 	hard, _, err := s.log.InitialState()
 	if err != nil {
-		return nil, nil, err
+		return nil, pb.HardState{}, err
 	}
 	first, err := s.log.FirstIndex()
 	if err != nil {
-		return nil, nil, err
+		return nil, pb.HardState{}, err
 	}
 	snap, err := s.log.Snapshot()
 	if err != nil {
-		return nil, nil, err
+		return nil, pb.HardState{}, err
 	}
-	first = max(first, snap.GetMetadata().GetIndex()+1)
-	if hard.GetCommit() < first {
+	first = max(first, snap.Metadata.Index+1)
+	if hard.Commit < first {
 		return nil, hard, nil
 	}
-	entries, err := s.log.Entries(first, hard.GetCommit()+1, 1<<62)
+	entries, err := s.log.Entries(first, hard.Commit+1, 1<<62)
 	return entries, hard, err
 }
