@@ -1,7 +1,11 @@
 package netns
 
 import (
+	"context"
+	"errors"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/netsim-lab/netsim/fabric"
 )
@@ -134,5 +138,25 @@ func TestLoopbackTap(t *testing.T) {
 	}))()
 	if _, err := ns.Ping(l.within(patience), localhost); err != nil || seen != 2 {
 		t.Errorf("a capture saw %d packets, %v; want 2", seen, err)
+	}
+}
+
+// While lo is down nothing reaches the namespace from within: 127.0.0.1 has no route, and what goes to other addresses is
+// lost, as in a namespace of Linux that was just made.
+func TestLoopbackDown(t *testing.T) {
+	l := newLab(t)
+	ns := l.add(Config{Name: "red"})
+	must(ns.AddDummy(InterfaceConfig{Name: "d0", Addr: prefix("10.0.0.1/24")}))
+	lo := must2(ns.Interface("lo"))
+	lo.SetUp(false)
+	if _, err := ns.Ping(l.within(patience), addr("127.0.0.1")); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("ping of 127.0.0.1: %v", err)
+	}
+	if _, err := ns.Ping(l.within(50*time.Millisecond), addr("10.0.0.1")); !errors.Is(err, context.DeadlineExceeded) || lo.Read().Dropped() == 0 {
+		t.Errorf("ping of its own address: %v, lo has dropped %v", err, lo.Read().Drops)
+	}
+	lo.SetUp(true)
+	for _, a := range []string{"127.0.0.1", "127.9.9.9", "10.0.0.1"} {
+		l.reaches(ns, a, true)
 	}
 }

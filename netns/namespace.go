@@ -326,14 +326,18 @@ func (e env) IfaceAddr(name string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// isLocal tells whether packets to a stay in the namespace. While lo is down there is no way to 127.0.0.0/8, and those to
+// other addresses of its own are lost.
 func (ns *Namespace) isLocal(c *config, a netip.Addr) bool {
 	if !a.Is4() {
 		return false
 	}
-	if c.known.may(a) && c.local[a] != nil {
-		return true
+	if c.known.may(a) {
+		if i := c.local[a]; i != nil {
+			return i.kind != KindLoopback || i.Up()
+		}
 	}
-	return a.As4()[0] == 127
+	return a.As4()[0] == 127 && ns.lo.Dev.Up()
 }
 
 // unixNano is the clock of packets.

@@ -79,6 +79,10 @@ func (ns *Namespace) leave(p *pass, r *Route) {
 	if !ns.hook(nat.Postrouting, p) {
 		return
 	}
+	if !r.Dev.Up() {
+		r.Dev.Drop(p.Frame, fabric.DropLinkDown, r.Dev.place)
+		return
+	}
 	if p.Frame.Hops++; p.Frame.Hops >= fabric.MaxHops {
 		ns.drop(p, fabric.DropHopLimit)
 		return
