@@ -38,7 +38,8 @@ type machine struct {
 	kernel *kernelHost      // nil: it is a simulated one
 	sw     *l2switch.Switch // of a switch's console
 	names  *hostNames
-	addr   netip.Prefix // the first it has
+	addr   netip.Prefix    // the first it has
+	named  namedNamespaces // of ip netns
 
 	once sync.Once
 	sys  *shell.System // made by once

@@ -6,16 +6,15 @@ import (
 
 	"github.com/netsim-lab/netsim/dns"
 	"github.com/netsim-lab/netsim/lab/topology"
-	"github.com/netsim-lab/netsim/netns"
 )
 
-// hostNames is what a machine's /etc/hosts and /etc/resolv.conf say, and the resolver that reads them.
+// hostNames is what a machine's /etc/hosts and /etc/resolv.conf say until somebody writes others.
 type hostNames struct {
 	resolv dns.ResolvConf
 	text   string // of /etc/hosts
 }
 
-// newHostNames writes the files of a machine and sets its namespace's resolver.
+// newHostNames writes the files of a machine.
 func newHostNames(m *machine, server netip.Addr) *hostNames {
 	n := &hostNames{}
 	var extra []topology.HostName
@@ -38,17 +37,7 @@ func newHostNames(m *machine, server netip.Addr) *hostNames {
 		}
 	}
 	n.text = b.String()
-	m.ns.SetResolver(n.client(m.ns).LookupHost)
 	return n
-}
-
-func (n *hostNames) client(ns *netns.Namespace) *dns.Client {
-	hosts := dns.ParseHosts(n.text)
-	return dns.NewClient(dns.ClientConfig{
-		Dial:   ns.Dial,
-		Resolv: func() dns.ResolvConf { return n.resolv },
-		Hosts:  func() *dns.Hosts { return hosts },
-	})
 }
 
 // file returns a file of the machine.

@@ -209,6 +209,9 @@ func (l *Lab) fitTrains() {
 			on = m.host.GSO == topology.GSOOn
 		}
 		m.ns.SetSegmentation(on) // first, for a container that starts now has it from there
+		for _, ns := range m.named.namespaces() {
+			ns.SetSegmentation(on)
+		}
 		if eng := l.engine(m.name); eng != nil {
 			for _, s := range eng.Controller().Sandboxes() {
 				s.NS().SetSegmentation(on)

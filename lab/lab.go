@@ -109,14 +109,21 @@ func (l *Lab) build() (err error) {
 		return err
 	}
 	for _, m := range l.phys.order {
-		m.names = newHostNames(m, l.names.nearest(m))
+		l.furnish(m, l.names.nearest(m))
 	}
 	for _, m := range l.phys.consoles {
-		m.names = newHostNames(m, netip.Addr{})
+		l.furnish(m, netip.Addr{})
 	}
 	l.rememberCables()
 	l.fitTrains()
 	return nil
+}
+
+// furnish gives a machine its files, and its namespace the resolver that reads them.
+func (l *Lab) furnish(m *machine, server netip.Addr) {
+	m.names = newHostNames(m, server)
+	m.named.lab, m.named.machine = l, m
+	m.ns.SetResolver(m.system(l).LookupHost)
 }
 
 // Name returns the lab's name.

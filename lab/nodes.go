@@ -298,7 +298,8 @@ func (m *machine) system(l *Lab) *shell.System {
 	m.once.Do(func() {
 		m.sys = &shell.System{
 			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file, Switch: m.sw,
-			Sandboxes: func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
+			Sandboxes:  func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
+			Namespaces: &m.named, ProcessNS: func(pid int) (*netns.Namespace, bool) { return l.processNS(m, pid) },
 			Processes: func() []shell.Process { return l.processes(m.name) },
 			Signal:    func(pid, sig int) error { return l.signal(m.name, pid, sig) },
 			Extra:     l.hostTools(m),

@@ -28,6 +28,9 @@ func (l *Lab) namespaces() []*netns.Namespace {
 	}
 	for _, m := range l.phys.order {
 		add(m.ns)
+		for _, ns := range m.named.namespaces() {
+			add(ns)
+		}
 		if eng := l.engine(m.name); eng != nil {
 			for _, s := range eng.Controller().Sandboxes() {
 				add(s.NS())

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/netns"
 )
 
 // dockerdPID is the number of a host's dockerd.
@@ -24,6 +25,23 @@ func (l *Lab) processes(host string) []shell.Process {
 		}
 	}
 	return all
+}
+
+// processNS returns the namespace that a process of a machine runs in: that of its container, or the machine's own.
+func (l *Lab) processNS(m *machine, pid int) (*netns.Namespace, bool) {
+	if eng := l.engine(m.name); eng != nil {
+		for _, c := range eng.Containers() {
+			if ns := c.NS(); ns != nil && c.PID() == pid {
+				return ns, true
+			}
+		}
+	}
+	for _, p := range l.processes(m.name) {
+		if p.PID == pid {
+			return m.ns, true
+		}
+	}
+	return nil, false
 }
 
 // signal sends a process of a host a signal: to a container's program, and to init, which ignores it.

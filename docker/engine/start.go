@@ -92,6 +92,9 @@ func (c *Container) prepare(ctx context.Context, n int) (*run, error) {
 	err := c.attachNetworks(ctx, r)
 	if err == nil {
 		r.sys = c.system(r)
+		if r.shared == nil && !r.sandbox.UsesHost() {
+			r.ns.SetResolver(r.sys.LookupHost) // by its files, also where commands wrote others
+		}
 		if c.cfg.WorkingDir != "" {
 			err = r.sys.MakeDir(c.cfg.WorkingDir)
 		}

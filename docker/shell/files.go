@@ -71,6 +71,7 @@ func (i info) Sys() any { return nil }
 
 // stat describes what is at a clean absolute path.
 func (s *System) stat(p string) (info, error) {
+	p = s.bound(p)
 	t := &s.st().files
 	t.mu.Lock()
 	n := t.nodes[p]
@@ -93,6 +94,12 @@ func (s *System) stat(p string) (info, error) {
 		if s.Sandboxes()[i.name] == nil {
 			return info{}, os.ErrNotExist
 		}
+		i.mode = 0o444
+		return i, nil
+	case p == namedDir && len(s.namedNamespaces()) > 0:
+		i.mode = fs.ModeDir | 0o755
+		return i, nil
+	case path.Dir(p) == namedDir && s.namedNamespaces()[i.name] != nil:
 		i.mode = 0o444
 		return i, nil
 	}
@@ -128,6 +135,7 @@ func (s *System) read(p string) ([]byte, error) {
 
 // readFile returns the text of a regular file: one that was written, or else one that is made elsewhere.
 func (s *System) readFile(p string) ([]byte, bool) {
+	p = s.bound(p)
 	t := &s.st().files
 	t.mu.Lock()
 	n := t.nodes[p]
@@ -180,13 +188,16 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 	for child := range devices {
 		add(child)
 	}
-	for _, child := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var/run", "/var/run/docker", netnsDir} {
+	for _, child := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var/run", "/var/run/docker", netnsDir, namedDir} {
 		add(child)
 	}
 	if s.Sandboxes != nil && p == netnsDir {
 		for name := range s.Sandboxes() {
 			add(path.Join(netnsDir, name))
 		}
+	}
+	for name := range s.namedNamespaces() {
+		add(path.Join(namedDir, name))
 	}
 	for child := range generated {
 		add(child)
@@ -211,6 +222,7 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 
 // open opens a file with the flags of os.OpenFile.
 func (s *System) open(p string, flag int) (io.ReadWriteCloser, error) {
+	p = s.bound(p)
 	if devices[p] {
 		return device{}, nil
 	}

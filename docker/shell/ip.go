@@ -21,6 +21,7 @@ type ipCall struct {
 	stats   bool     // -s
 	json    bool     // -j
 	pretty  bool     // -p
+	all     bool     // -all: netns exec and delete mean all
 	shows   bool     // the command shows something
 	found   []any    // with -j, what is to be printed
 }
@@ -57,6 +58,8 @@ func runIP(ctx context.Context, c *Call) int {
 			i.json = true
 		case "-p", "-pretty":
 			i.pretty = true
+		case "-a", "-all":
+			i.all = true
 		case "-c", "-color": // there are none
 		case "-6":
 			return 0 // there is no IPv6
@@ -183,68 +186,4 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return p, bad("Error: inet prefix is expected rather than \"" + text + "\".")
 	}
 	return p, nil
-}
-
-// netns is ip netns: list, and exec NAME COMMAND.
-func (i *ipCall) netns(ctx context.Context) int {
-	switch verb := i.next(); verb {
-	case "", "list", "show", "ls":
-		if i.json {
-			for _, name := range i.Sys.sandboxNames() {
-				i.found = append(i.found, map[string]string{"name": name})
-			}
-			i.printJSON()
-			return 0
-		}
-		for _, name := range i.Sys.sandboxNames() {
-			i.Printf("%s\n", name)
-		}
-		return 0
-	case "exec":
-		name := i.next()
-		if name == "" || len(i.args) == 0 {
-			return i.say1("No command specified", 255)
-		}
-		return i.enter(ctx, name, i.args)
-	default:
-		return i.say1("Command \""+verb+"\" is unknown, try \"ip netns help\".", 255)
-	}
-}
-
-// enter runs a command in another of the machine's namespaces.
-func (c *Call) enter(ctx context.Context, name string, argv []string) int {
-	ns, ok := c.Sys.netns(name)
-	if !ok {
-		return c.say1("Cannot open network namespace \""+name+"\": No such file or directory", 255)
-	}
-	sub := *c
-	sub.Sys = c.Sys.within(ns)
-	return sub.Exec(ctx, argv)
-}
-
-// runNsenter is nsenter --net=/var/run/docker/netns/NAME COMMAND.
-func runNsenter(ctx context.Context, c *Call) int {
-	args := c.Args[1:]
-	for i, a := range args { // -n without a value is of no use here, -t with a process neither
-		if rest, ok := strings.CutPrefix(a, "-n"); ok && rest != "" {
-			args[i] = "--net=" + strings.TrimPrefix(rest, "=")
-		} else if !strings.HasPrefix(a, "-") {
-			break
-		}
-	}
-	opts, rest, err := getopt(args, "+net:")
-	if err != nil {
-		return c.Errorf("%v", err)
-	}
-	name, ok := opts.last("net")
-	if !ok {
-		return c.Errorf("no namespace was given: --net=/var/run/docker/netns/NAME")
-	}
-	if _, ok := c.Sys.netns(name); !ok {
-		return c.Errorf("cannot open %s: No such file or directory", name)
-	}
-	if len(rest) == 0 {
-		rest = []string{"sh"}
-	}
-	return c.enter(ctx, name, rest)
 }

@@ -52,10 +52,14 @@ func linkFlags(i *netns.Interface) string {
 	return "<" + strings.Join(f, ",") + ">"
 }
 
-// linkName is the name with that of the interface it is on top of behind, or the index of one in another namespace.
+// linkName is the name with that of the interface it is on top of, or of the other end of its pair, behind, or the index of
+// one in another namespace.
 func linkName(i *netns.Interface) string {
 	if l := i.Lower(); l != nil && l.Namespace() == i.Namespace() {
 		return i.Name() + "@" + l.Name()
+	}
+	if p := i.Peer(); p != nil && p.Namespace() == i.Namespace() {
+		return i.Name() + "@" + p.Name()
 	}
 	if p := i.PeerIndex(); p != 0 {
 		return fmt.Sprintf("%s@if%d", i.Name(), p)
@@ -96,7 +100,10 @@ func (i *ipCall) linkAddress(dev *netns.Interface) string {
 		return "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00"
 	}
 	line := fmt.Sprintf("    link/ether %s brd %s", dev.MAC(), wire.Broadcast)
-	if away := dev.Lower() == nil || dev.Lower().Namespace() != dev.Namespace(); dev.PeerIndex() != 0 && away && !i.busybox() {
+	if dev.PeerIndex() != 0 && !strings.Contains(linkName(dev), "@if") || i.busybox() {
+		return line
+	}
+	if dev.PeerIndex() != 0 {
 		line += " link-netnsid 0"
 	}
 	return line
@@ -226,53 +233,6 @@ func (i *ipCall) link() error {
 			lines = append(lines, statLines(dev)...)
 		}
 		i.print(lines)
-	}
-	return nil
-}
-
-// linkSet is ip link set DEV up|down|mtu N|master BR|nomaster.
-func (i *ipCall) linkSet() error {
-	name := i.next()
-	if name == "dev" {
-		name = i.next()
-	}
-	dev, ok := i.ns.Interface(name)
-	if !ok {
-		return bad("Cannot find device \"" + name + "\"")
-	}
-	for len(i.args) > 0 {
-		var err error
-		switch w := i.next(); w {
-		case "up":
-			dev.SetUp(true)
-		case "down":
-			dev.SetUp(false)
-		case "mtu":
-			var n int
-			if n, err = number(i.next(), 0, 1<<20); err != nil {
-				return bad("Error: argument of \"mtu\" is wrong: " + err.Error())
-			}
-			if dev.SetMTU(n) != nil {
-				err = kernelSays("Invalid argument")
-			}
-		case "master":
-			br, found := i.ns.Interface(i.next())
-			if !found {
-				return bad("Device does not exist")
-			}
-			if dev.SetMaster(br) != nil {
-				err = kernelSays("Operation not supported")
-			}
-		case "nomaster":
-			err = dev.SetMaster(nil)
-		case "promisc", "arp", "multicast":
-			i.next()
-		default:
-			return bad("Error: either \"dev\" is duplicate, or \"" + w + "\" is a garbage.")
-		}
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -155,16 +155,23 @@ func replyWith(text string) func(net.Conn) {
 // serveNames is a name server in c2 that knows web and its reverse.
 func (b *bench) serveNames() {
 	b.Helper()
+	zone := dns.NewSharedZone("shopnet")
+	zone.Add("ep1", "web", netip.MustParseAddr("172.17.0.3"))
+	b.serveDNS(dns.New(dns.Config{Networks: func() []dns.NetworkZone { return []dns.NetworkZone{{Zone: zone}} }}))
+}
+
+// serveDNS runs a name server in c2 until the test ends.
+func (b *bench) serveDNS(server interface {
+	Serve(ctx context.Context, pc net.PacketConn, ln net.Listener) error
+}) {
+	b.Helper()
 	pc, err := b.c2.NS.ListenPacket("udp", ":53")
 	if err != nil {
 		b.Fatal(err)
 	}
-	zone := dns.NewSharedZone("shopnet")
-	zone.Add("ep1", "web", netip.MustParseAddr("172.17.0.3"))
-	r := dns.New(dns.Config{Networks: func() []dns.NetworkZone { return []dns.NetworkZone{{Zone: zone}} }})
 	ctx, cancel := context.WithCancel(b.ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = r.Serve(ctx, pc, nil) })
+	wg.Go(func() { _ = server.Serve(ctx, pc, nil) })
 	b.Cleanup(func() { cancel(); wg.Wait() })
 }
 

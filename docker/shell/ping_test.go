@@ -1,11 +1,16 @@
 package shell
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/netsim-lab/netsim/dns"
+)
 
 // The lines of ping (16.5), its texts for what does not work (L9, L14, L15), and names in them (D24).
 func TestPing(t *testing.T) {
 	b := newBench(t)
-	busy := &System{NS: b.c1.NS, Flavour: Busybox, Files: b.c1.Files}
+	b.serveDNS(dns.NewStatic(dns.StaticConfig{})) // which knows nobody
+	busy, deaf := &System{NS: b.c1.NS, Flavour: Busybox, Files: b.c1.Files}, &System{NS: b.c1.NS, Files: b.c1.Files}
 	for _, tt := range []struct {
 		name   string
 		on     *System
@@ -27,7 +32,8 @@ rtt min/avg/max/mdev = #/#/#/# ms`, 0},
 		{"-q -s", b.c1, "ping -q -s 100 -c 1 c2", "PING c2 (172.17.0.3) 100(128) bytes of data.\n\n--- c2 ping statistics ---\n***", 0},
 		{"-I", b.c1, "ping -I eth0 -c1 172.17.0.3", "PING 172.17.0.3 (172.17.0.3) from 172.17.0.2 eth0: 56(84) bytes of data.\n64 bytes from 172.17.0.3: ***", 0},
 		{"-t", b.c1, "ping -t 1 -c1 192.168.56.1", "***\nFrom 172.17.0.1 icmp_seq=1 Time to live exceeded\n***", 1},
-		{"-w", b.c1, "ping -w 0.2 -i 0.05 -q 172.17.0.3", "***\n# packets transmitted, # received, 0% packet loss, time #ms\n***", 0},
+		// The last request may be without an answer when time is over, on a busy machine even all of them.
+		{"-w", b.c1, "ping -w 0.2 -i 0.05 -q 172.17.0.3 | grep transmitted", "# packets transmitted, # received, *% packet loss, time #ms", 0},
 		{"L9: nobody there", b.c1, "ping -c1 172.17.0.9", `
 PING 172.17.0.9 (172.17.0.9) 56(84) bytes of data.
 From 172.17.0.2 icmp_seq=1 Destination Host Unreachable
@@ -38,7 +44,7 @@ From 172.17.0.2 icmp_seq=1 Destination Host Unreachable
 `, 1},
 		{"L14: too large for the interface", b.c1, "ping -M do -s 1473 -c1 172.17.0.3", "***ping: local error: Message too long, mtu=1500\n", 1},
 		{"a name that is not known", b.c1, "ping foo", "ping: foo: Name or service not known", 2},
-		{"no name server", b.c1, "ping slow", "ping: slow: Temporary failure in name resolution", 2},
+		{"no name server", deaf, "echo nameserver 172.17.0.2 > /etc/resolv.conf; ping slow", "ping: slow: Temporary failure in name resolution", 2},
 		{"no route", b.outside, "ping 9.9.9.9", "connect: Network is unreachable", 2},
 		{"bad usage", b.c1, "ping -c x c2", "ping: invalid argument: 'x'", 2},
 		{"busybox", busy, "ping -c 1 c2", `

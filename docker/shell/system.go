@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +59,10 @@ type System struct {
 	// Sandboxes returns the namespaces that `ip netns` and `nsenter --net` know by name, as those below
 	// /var/run/docker/netns; nil: there are none.
 	Sandboxes func() map[string]*netns.Namespace
+	// Namespaces are those that `ip netns` makes and deletes, below /var/run/netns; nil: the system may make none.
+	Namespaces Namespaces
+	// ProcessNS returns the namespace that a process of Processes runs in; nil: they are all in NS.
+	ProcessNS func(pid int) (*netns.Namespace, bool)
 	// Switch is what brctl and bridge show on a physical switch; nil: the bridges of the namespace.
 	Switch *l2switch.Switch
 	// Processes lists what runs, for ps and the owners of sockets; nil: ps shows the shell alone.
@@ -68,6 +71,8 @@ type System struct {
 	// number. nil: there are none but the commands of the session.
 	Signal func(pid, sig int) error
 
+	etc   string           // the directory whose files stand in for those of /etc; "": none
+	home  *netns.Namespace // that of the machine, where NS is another of its namespaces; nil: NS
 	once  sync.Once
 	state *state
 }
@@ -102,37 +107,6 @@ func (s *System) hostname() string {
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
-// within returns the system as seen from another of its namespaces: the same files and tools.
-func (s *System) within(ns *netns.Namespace) *System {
-	n := &System{NS: ns, Hostname: s.hostname(), Files: s.Files, Env: s.Env, Flavour: s.Flavour, Extra: s.Extra,
-		Sandboxes: s.Sandboxes, Processes: s.Processes, Signal: s.Signal}
-	st := s.st()
-	n.once.Do(func() { n.state = st })
-	return n
-}
-
-// netns returns a namespace by the name or path that ip netns and nsenter take.
-func (s *System) netns(name string) (*netns.Namespace, bool) {
-	if s.Sandboxes == nil {
-		return nil, false
-	}
-	ns, ok := s.Sandboxes()[name[strings.LastIndexByte(name, '/')+1:]]
-	return ns, ok && ns != nil
-}
-
-// sandboxNames lists the names that netns knows.
-func (s *System) sandboxNames() []string {
-	if s.Sandboxes == nil {
-		return nil
-	}
-	var names []string
-	for name := range s.Sandboxes() {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
-
 // lookup turns a name or address into one IPv4 address.
 func (s *System) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	all, err := s.lookupAll(ctx, name)
@@ -142,9 +116,22 @@ func (s *System) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	return all[0], nil
 }
 
+// LookupHost turns a name into addresses as the system's C library does: by /etc/hosts, and by the servers of
+// /etc/resolv.conf, as they are at the moment. A system that has no files made elsewhere, and in which nobody wrote these,
+// asks its namespace.
+func (s *System) LookupHost(ctx context.Context, name string) ([]netip.Addr, error) {
+	if s.Files == nil {
+		_, hosts := s.readFile("/etc/hosts")
+		if _, resolv := s.readFile("/etc/resolv.conf"); !hosts && !resolv {
+			return s.NS.LookupHost(ctx, name)
+		}
+	}
+	return s.resolver().LookupHost(ctx, name)
+}
+
 // lookupAll turns a name into its IPv4 addresses, at least one.
 func (s *System) lookupAll(ctx context.Context, name string) ([]netip.Addr, error) {
-	addrs, err := s.NS.LookupHost(ctx, name)
+	addrs, err := s.LookupHost(ctx, name)
 	if err != nil {
 		return nil, err
 	}
