@@ -36,6 +36,9 @@ var beside = map[string][]string{
 
 	"docker/swarm/rpc":       {"docker/swarm/ca"},
 	"docker/swarm/consensus": {"docker/swarm/ca", "docker/swarm/rpc"},
+	"docker/swarm/directory": {"docker/swarm/gossip"},
+	"docker/swarm/agent":     {"docker/swarm/quiet"},
+	"docker/swarm/executor":  {"docker/swarm/agent", "docker/swarm/directory", "docker/swarm/gossip", "docker/swarm/quiet"},
 }
 
 // homes says which packages may import an outside module, and which parts of it.
@@ -58,7 +61,8 @@ var homes = []struct {
 	{"github.com/docker/cli", []string{"cmd/netsim/dockercli"}},
 	{"github.com/containerd/errdefs", []string{"cmd/netsim/dockercli"}},
 	{"github.com/opencontainers/image-spec", []string{"cmd/netsim/dockercli"}},
-	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli"}},
+	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli", "docker/swarm/quiet"}},
+	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api"}},
 	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},
