@@ -63,6 +63,7 @@ var homes = []struct {
 	{"github.com/opencontainers/image-spec", []string{"cmd/netsim/dockercli"}},
 	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli", "docker/swarm/quiet"}},
 	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api"}},
+	{"github.com/docker/go-events", []string{"docker/swarm"}},
 	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},
