@@ -168,6 +168,7 @@ func (l *Lab) createNetwork(n *topology.Network) error {
 		_, err := l.engine(h.Name).Controller().CreateNetwork(cnm.NetworkConfig{
 			Name: n.Name, Driver: string(n.Driver), Subnet: n.Subnet, Gateway: n.Gateway, IPRange: n.IPRange,
 			Internal: n.Internal, Attachable: n.Attachable, Options: options, Labels: settings(n.Labels),
+			IPAMDriver: n.IPAM.Driver, IPAMOptions: settings(n.IPAM.Options),
 		})
 		if err != nil {
 			return fmt.Errorf("network %q on host %q: %w", n.Name, h.Name, err)

@@ -269,6 +269,11 @@ func (l *Lab) node(n topology.Node) (*Node, error) {
 	if n.Service != "" {
 		name = n.Service + "." + strconv.Itoa(n.Slot)
 	}
+	if eng := l.engine(n.Host); n.Container != "" && eng != nil {
+		if _, err := eng.Container(n.Container); err != nil {
+			return nil, fmt.Errorf("%w: host %s has no container %q: it was not made, or it is removed", ErrNoNode, n.Host, n.Container)
+		}
+	}
 	found, err := l.Lookup(name)
 	if err == nil && n.Service != "" && n.Host != "" && found.host != n.Host {
 		return nil, fmt.Errorf("task %s runs on %s, not on %s", name, found.host, n.Host)

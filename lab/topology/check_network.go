@@ -51,6 +51,8 @@ func (c *checker) checkNetworks() {
 	on := make([]map[string]bool, len(c.spec.Networks)) // hosts, by network
 	for i := range c.spec.Networks {
 		n := &c.spec.Networks[i]
+		c.checkDriver(n)
+		c.checkIPAM(n)
 		c.checkNetworkKind(n)
 		c.checkNetworkHosts(n)
 		c.checkParent(n)

@@ -6,13 +6,15 @@ import (
 )
 
 func (c *checker) checkSteps() {
+	made := madeBy(c.spec.Steps)
 	for i := range c.spec.Steps {
 		s := &c.spec.Steps[i]
-		c.settleNode(&s.On)
+		made.now = i
+		c.settleNode(&s.On, made)
 		c.checkChange(s)
 		for _, seen := range s.Expect.SourceSeen {
 			if seen.At != nil {
-				c.settleNode(seen.At)
+				c.settleNode(seen.At, made)
 			}
 		}
 		c.checkKernelStep(s)
@@ -22,7 +24,7 @@ func (c *checker) checkSteps() {
 // settleNode finds out what a node's text names, or reports that it names
 // nothing. A slot may be larger than the service's replicas: a step before
 // may scale it.
-func (c *checker) settleNode(n *Node) {
+func (c *checker) settleNode(n *Node, by made) {
 	host, rest, split := strings.Cut(n.Text, "/")
 	switch {
 	case n.Text == "":
@@ -32,7 +34,7 @@ func (c *checker) settleNode(n *Node) {
 			return
 		}
 		n.Host = host
-		c.settleGuest(n, rest)
+		c.settleGuest(n, rest, by)
 	case c.nodes[host].kind != "":
 		n.Host = host
 	case c.settleTask(n, host):
@@ -41,8 +43,8 @@ func (c *checker) settleNode(n *Node) {
 	}
 }
 
-// settleGuest finds what runs on a host under a name.
-func (c *checker) settleGuest(n *Node, name string) {
+// settleGuest finds what runs on a host under a name: a container or task of the file, or what an earlier step makes.
+func (c *checker) settleGuest(n *Node, name string, by made) {
 	if _, ok := c.containers[n.Host+"/"+name]; ok {
 		n.Container = name
 		return
@@ -50,7 +52,15 @@ func (c *checker) settleGuest(n *Node, name string) {
 	if c.settleTask(n, name) {
 		return
 	}
-	var known []string
+	switch step, when := by.find(n.Host, name); when {
+	case earlier:
+		n.Container = name
+		return
+	case later:
+		c.failAt(n.Pos, "container %q of host %q is made only by a later step, at %s", clip(name), n.Host, step.Pos)
+		return
+	}
+	known := by.names(n.Host)
 	for _, x := range c.spec.Containers {
 		if x.Host.Name == n.Host {
 			known = append(known, x.Name)

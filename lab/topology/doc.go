@@ -14,7 +14,8 @@
 //   - name: the file's base name without its extension; seed: 1; compat: guide
 //   - networks: driver bridge; host: for bridge, macvlan and ipvlan networks the hosts
 //     whose containers use the network, or every engine host if none does; parent: none, which
-//     keeps a macvlan or ipvlan network on its host; mode: bridge of macvlan, l2 of ipvlan
+//     keeps a macvlan or ipvlan network on its host; mode: bridge of macvlan, l2 of ipvlan;
+//     ipam: the engine's own driver, and no options
 //   - services: replicas 1, mode replicated, endpoint_mode vip
 //   - ports: protocol tcp, mode ingress; published 0 lets the engine choose
 //   - containers: networks [bridge], the default bridge
@@ -34,7 +35,8 @@
 //   - routes: metric 0; via is one gateway, or a list of them that share the flows
 //   - steps: name is the command (or "expect on NODE"), status 0 when there is a command,
 //     retry 250ms when within is given; one that only changes the fabric (link, partition,
-//     heal) needs no node
+//     heal) needs no node. It runs on a host, in a container or task of the file, or in a container that the
+//     docker commands of an earlier step make by --name
 //   - lb_spread: requests 10, backends 2
 //
 // # Limits

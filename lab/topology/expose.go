@@ -118,7 +118,7 @@ func (c *checker) checkExpose(e *Expose, before []Expose) {
 	case kindSwitch:
 		c.failAt(e.Node.Pos, "%q is a switch, which has no ports for programs; name a host, a router, a container or a task", e.Node.Text)
 	default:
-		c.settleNode(&e.Node)
+		c.settleNode(&e.Node, made{})
 	}
 	if c.kernelHost(&e.Node) {
 		c.failAt(e.Node.Pos, "%q is a host of the kernel, whose ports cannot be exposed; name a simulated node", e.Node.Host)

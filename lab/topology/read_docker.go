@@ -32,12 +32,13 @@ func (r *reader) networks(n *yaml.Node) []Network {
 	for _, e := range r.entries(n, "networks") {
 		w := Network{Pos: r.pos(e.key), Name: r.name(e.key, "network"), Driver: DriverBridge}
 		r.object(e.value, "a network", fields{
-			"driver":     choice(r, &w.Driver, "driver", DriverBridge, DriverOverlay, DriverMacvlan, DriverIPVlan, DriverHost, DriverNull),
+			"driver":     r.at(&w.driverPos, r.text((*string)(&w.Driver), "driver")),
 			"subnet":     r.at(&w.subnetPos, r.subnet(&w.Subnet, "subnet")),
 			"gateway":    r.at(&w.gatewayPos, r.addr(&w.Gateway, "gateway")),
 			"ip_range":   r.at(&w.ipRangePos, r.subnet(&w.IPRange, "ip_range")),
 			"parent":     r.at(&w.parentPos, r.text(&w.Parent, "parent")),
 			"mode":       r.at(&w.modePos, r.text(&w.Mode, "mode")),
+			"ipam":       func(n *yaml.Node) { w.IPAM = r.ipam(n) },
 			"internal":   r.boolean(&w.Internal, "internal"),
 			"attachable": r.boolean(&w.Attachable, "attachable"),
 			"options":    r.settings(&w.Options, "options"),
@@ -47,6 +48,16 @@ func (r *reader) networks(n *yaml.Node) []Network {
 		all = append(all, w)
 	}
 	return all
+}
+
+// ipam reads {driver: corp, options: {zone: east}}.
+func (r *reader) ipam(n *yaml.Node) IPAM {
+	p := IPAM{Pos: r.pos(n)}
+	r.object(n, "ipam", fields{
+		"driver":  r.at(&p.driverPos, r.text(&p.Driver, "driver")),
+		"options": r.settings(&p.Options, "options"),
+	})
+	return p
 }
 
 func (r *reader) services(n *yaml.Node) []Service {

@@ -70,6 +70,14 @@ func (r *reader) at(p *Pos, read func(*yaml.Node)) func(*yaml.Node) {
 	}
 }
 
+// nearOr is near, but names all candidates if none is near.
+func (r *reader) nearOr(name string, candidates []string) string {
+	if hint := r.near(name, candidates); hint != "" {
+		return hint
+	}
+	return "; it can be " + strings.Join(candidates, " or ")
+}
+
 // deref follows an alias to the value it stands for.
 func deref(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode && n.Alias != nil {

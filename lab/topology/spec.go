@@ -207,7 +207,7 @@ type Swarm struct {
 // Driver is the name of a Docker network driver.
 type Driver string
 
-// The drivers that a network may name.
+// The drivers that every engine has. A network may also name a plug-in.
 const (
 	DriverBridge  Driver = "bridge"
 	DriverOverlay Driver = "overlay"
@@ -233,13 +233,23 @@ type Network struct {
 	IPRange    netip.Prefix // zero: the whole subnet
 	Parent     string       // macvlan and ipvlan: the host's interface, as eth0, or eth0.10 for its VLAN 10; empty: none
 	Mode       string       // macvlan and ipvlan: bridge or another, l2 or another; empty: the driver's own choice
+	IPAM       IPAM
 	Internal   bool
 	Attachable bool
 	Options    []Setting
 	Labels     []Setting
 	Hosts      []Ref // where a local network is created; empty for an overlay
 
-	subnetPos, gatewayPos, ipRangePos, parentPos, modePos Pos
+	driverPos, subnetPos, gatewayPos, ipRangePos, parentPos, modePos Pos
+}
+
+// IPAM says who gives a network its addresses. The zero value is the engine's own address driver.
+type IPAM struct {
+	Pos     Pos
+	Driver  string    // a plug-in, or empty or "default": the engine's own
+	Options []Setting // for the driver
+
+	driverPos Pos
 }
 
 // Port is a published port.

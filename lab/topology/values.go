@@ -54,11 +54,7 @@ func choice[T ~string](r *reader, to *T, what string, words ...T) func(*yaml.Nod
 			}
 			known[i] = string(w)
 		}
-		hint := r.near(s, known)
-		if hint == "" {
-			hint = "; it can be " + strings.Join(known, " or ")
-		}
-		r.fail(n, "%s cannot be %q%s", what, clip(s), hint)
+		r.fail(n, "%s cannot be %q%s", what, clip(s), r.nearOr(s, known))
 	}
 }
 
