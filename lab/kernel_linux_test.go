@@ -150,7 +150,7 @@ func labSide(t *testing.T) {
 	}
 	l := start(t, kernelLab, Config{})
 	client := l.MustNode("client")
-	for _, line := range []string{"ping -c 3 -i 0.05 linux", "ping -c 3 -i 0.05 -s 65000 linux"} {
+	for _, line := range []string{"ping -c 3 -w 10 -i 0.05 linux", "ping -c 3 -w 10 -i 0.05 -s 65000 linux"} {
 		var out strings.Builder
 		if _, err := client.Run(soon(t), line, shell.Stdio{Out: &out, Err: &out}); err != nil || !strings.Contains(out.String(), "3 received") {
 			t.Errorf("%s: %v\n%s", line, err, out.String())
@@ -212,7 +212,7 @@ func kernelSide(in io.Reader) {
 		case "setup":
 			err = kernelSetup(sum)
 		case "ping":
-			err = tools("ping -c 3 -i 0.2 -s " + arg + " 10.77.0.1")
+			err = tools("ping -c 3 -w 10 -i 0.2 -s " + arg + " 10.77.0.1")
 		case "sum":
 			answer = <-sum
 		case "send":
