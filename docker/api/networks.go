@@ -46,7 +46,10 @@ func inspectNetwork(n *cnm.Network, detailed bool) network.Inspect {
 	for _, ep := range n.Endpoints() {
 		r := network.EndpointResource{Name: ep.EndpointName(), EndpointID: ep.ID()}
 		if ep.Prefix().IsValid() {
-			r.IPv4Address, r.MacAddress = ep.Prefix().String(), ep.MAC().String()
+			r.IPv4Address = ep.Prefix().String()
+		}
+		if !ep.MAC().IsZero() {
+			r.MacAddress = ep.MAC().String()
 		}
 		v.Containers[ep.Sandbox().ContainerID()] = r
 	}

@@ -6,12 +6,17 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/netsim-lab/netsim/docker/ipam"
 )
 
-// IPAMDefault is the name of the address driver that every engine has.
-const IPAMDefault = "default"
+// Names of the address drivers that every engine has. Networks with IPAMNull have no addresses, which the engine's own network
+// drivers refuse.
+const (
+	IPAMDefault = "default"
+	IPAMNull    = "null"
+)
 
 // IPAMDriver manages address pools and the addresses in them. Its calls may come from several goroutines at once; one that
 // fails leaves nothing taken. An error that is ipam.ErrNoAddress says that the pool is used up. A driver whose addresses
@@ -19,7 +24,7 @@ const IPAMDefault = "default"
 type IPAMDriver interface {
 	RequestPool(ctx context.Context, r ipam.PoolRequest) (ipam.Lease, error)
 	ReleasePool(ctx context.Context, id string) error
-	// RequestAddress returns the address with the length of the pool's prefix.
+	// RequestAddress returns the address with the length of the pool's prefix, or none where the pool is 0.0.0.0/0.
 	RequestAddress(ctx context.Context, r ipam.AddressRequest) (netip.Prefix, error)
 	ReleaseAddress(ctx context.Context, id string, a netip.Addr) error
 }
@@ -67,6 +72,17 @@ type pool struct {
 	PoolConfig
 	driver IPAMDriver
 	id     string
+}
+
+// empty tells whether the pool has no addresses to give.
+func (p *pool) empty() bool { return p.Subnet.Bits() == 0 }
+
+// needsPool refuses a network without addresses, in the words of Docker's drivers.
+func (n *Network) needsPool() error {
+	if n.subnet.Bits() == 0 {
+		return fail(ErrInvalid, "ipv4 pool is empty")
+	}
+	return nil
 }
 
 // Pools returns the network's subnets as they are; none for host and none.
@@ -160,7 +176,7 @@ func (c *Controller) fillPool(ctx context.Context, n *Network, p *pool, lease ip
 	}
 	switch {
 	case p.Gateway.IsValid() && p.Gateway == lease.Gateway: // the driver keeps it from others
-	case p.Gateway.IsValid() || gatewayMode(n.cfg.Options[optGatewayMode]) != gatewayIsolated:
+	case p.Gateway.IsValid() || !c.skipsGateway(n):
 		a, err := p.driver.RequestAddress(ctx, ipam.AddressRequest{Pool: p.id, Addr: p.Gateway, Gateway: true})
 		if err != nil {
 			return fail(kindOr(err, ErrInvalid), "failed to allocate gateway (%s): %v", gatewayText(p.Gateway), err)
@@ -180,6 +196,22 @@ func (c *Controller) fillPool(ctx context.Context, n *Network, p *pool, lease ip
 		}
 	}
 	return nil
+}
+
+// skipsGateway tells whether a network that names no gateway gets none, so that its first address is a container's: what is
+// isolated and, since 28, what has no way out by an address (GetSkipGwAlloc of libnetwork's drivers).
+func (c *Controller) skipsGateway(n *Network) bool {
+	opts, internal := n.cfg.Options, n.cfg.Internal
+	switch n.cfg.Driver {
+	case DriverBridge:
+		inhibit, _ := strconv.ParseBool(opts[optInhibitIPv4]) // what is no flag the driver refuses
+		return gatewayMode(opts[optGatewayMode]) == gatewayIsolated || c.cfg.Modern && inhibit && internal
+	case DriverMacvlan:
+		return c.cfg.Modern && internal
+	case DriverIPVlan:
+		return c.cfg.Modern && (internal || opts[optIPVlanMode] == "l3" || opts[optIPVlanMode] == "l3s")
+	}
+	return false
 }
 
 func gatewayText(a netip.Addr) string {
@@ -239,7 +271,10 @@ func (c *Controller) requestAddress(ep *Endpoint, want netip.Addr) error {
 		case err != nil:
 			return fail(kindOr(err, ErrInvalid), "%v", err)
 		}
-		ep.pool, ep.ip = p, netip.PrefixFrom(a.Addr(), p.Subnet.Bits())
+		if ep.pool = p; !a.IsValid() && p.empty() {
+			return nil
+		}
+		ep.ip = netip.PrefixFrom(a.Addr(), p.Subnet.Bits())
 		if !p.Subnet.Contains(a.Addr()) || a.Addr() == p.Gateway {
 			c.releaseAddress(ep)
 			return fail(ErrSystem, "the address driver %s gave %s, which is no free address of %s", n.IPAMDriver(), a.Addr(), p.Subnet)

@@ -63,6 +63,9 @@ func (d *bridgeDriver) createNetwork(n *Network) error {
 
 func (d *bridgeDriver) newBridge(n *Network) (*bridge, error) {
 	opts, err := parseBridgeOptions(&n.cfg)
+	if err == nil {
+		err = n.needsPool()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ func New(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		cfg: cfg, log: cfg.Log, networks: make(map[string]*Network), sandboxes: make(map[string]*Sandbox),
-		ipams: map[string]IPAMDriver{IPAMDefault: ipam.NewDriver(false, ipam.Local()...)},
+		ipams: map[string]IPAMDriver{IPAMDefault: ipam.NewDriver(false, ipam.Local()...), IPAMNull: ipam.Null{}},
 		luck:  rand.New(rand.NewPCG(cfg.Seed, hashString(cfg.Name))),
 	}
 	c.bridges = newBridgeDriver(c)

@@ -54,9 +54,10 @@ func (c *Controller) newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(c.luck.Uint64(), c.luck.Uint64()))
 }
 
-// newMAC returns the hardware address of an endpoint: 02:42 and the address (I19); today a random one but on overlays (I20).
+// newMAC returns the hardware address of an endpoint: 02:42 and the address (I19); today a random one but on overlays (I20), and where
+// there is no address.
 func (c *Controller) newMAC(n *Network, ip netip.Addr) wire.MAC {
-	if c.cfg.Modern && n.cfg.Driver != DriverOverlay {
+	if c.cfg.Modern && n.cfg.Driver != DriverOverlay || !ip.IsValid() {
 		return c.newBridgeMAC()
 	}
 	return MACFor(ip)

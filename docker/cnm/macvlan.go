@@ -84,6 +84,9 @@ func dummyName(id string) string { return "dm-" + short(id) }
 
 // createNetwork implements driver.
 func (d *parentDriver) createNetwork(n *Network) error {
+	if err := n.needsPool(); err != nil {
+		return err
+	}
 	u, err := d.use(n)
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ type NetworkDriver interface {
 	CreateNetwork(n *Network) error
 	// DeleteNetwork undoes CreateNetwork. All endpoints have left.
 	DeleteNetwork(n *Network) error
-	// Join makes the interface ep.Name() in the namespace ep.Sandbox().NS(), with ep.MAC() and ep.IP().
+	// Join makes the interface ep.Name() in the namespace ep.Sandbox().NS(), with ep.MAC() and ep.IP(), which is not valid where
+	// the address driver gives none (IPAMNull): n.Subnet() was 0.0.0.0/0 then, which CreateNetwork may refuse.
 	Join(ep *Endpoint) (JoinInfo, error)
 	// Leave undoes Join.
 	Leave(ep *Endpoint) error

@@ -172,7 +172,9 @@ func (ep *Endpoint) Names() []string {
 }
 
 // named tells whether the endpoint has names on its network.
-func (ep *Endpoint) named() bool { return ep.network.UserDefined() && !ep.network.cfg.Ingress }
+func (ep *Endpoint) named() bool {
+	return ep.network.UserDefined() && !ep.network.cfg.Ingress && ep.ip.IsValid()
+}
 
 // addNames puts the endpoint's names into the zone of its network.
 func (s *Sandbox) addNames(ep *Endpoint) {

@@ -188,7 +188,7 @@ func (s *Sandbox) ResolvConf() string { return s.resolv().String() }
 func (s *Sandbox) hosts() *dns.Hosts {
 	var addrs []netip.Addr
 	for _, ep := range s.Endpoints() {
-		if ep.hasInterface() && !ep.isGateway() && !ep.network.cfg.Ingress {
+		if ep.hasInterface() && ep.ip.IsValid() && !ep.isGateway() && !ep.network.cfg.Ingress {
 			addrs = append(addrs, ep.IP())
 		}
 	}

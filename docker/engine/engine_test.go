@@ -26,6 +26,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newEngine returns the engine of a host that runs until the test ends, or end is called.
 func newEngine(t testing.TB, seed uint64) (e *engine.Engine, host *netns.Namespace, end func()) {
 	t.Helper()
+	return newEngineOf(t, seed, false)
+}
+
+// newEngineOf is newEngine for an engine of 2017 or of today.
+func newEngineOf(t testing.TB, seed uint64, modern bool) (e *engine.Engine, host *netns.Namespace, end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	spawn := func(run func(ctx context.Context) error) {
@@ -39,7 +45,7 @@ func newEngine(t testing.TB, seed uint64) (e *engine.Engine, host *netns.Namespa
 	t.Cleanup(end)
 	host = netns.New(netns.Config{Name: "host-a"})
 	spawn(host.Run)
-	ctl, err := cnm.New(cnm.Config{Name: "host-a", Host: host, Spawn: spawn, Seed: seed})
+	ctl, err := cnm.New(cnm.Config{Name: "host-a", Host: host, Spawn: spawn, Seed: seed, Modern: modern})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,9 @@ func rules(n *cnm.Network) [][3]string {
 
 // CreateNetwork implements cnm.NetworkDriver. A network has nothing of its own on the host but rules.
 func (d Driver) CreateNetwork(n *cnm.Network) error {
+	if n.Subnet().Bits() == 0 {
+		return errors.New("ipv4 pool is empty: each container needs an address, for its route on the host")
+	}
 	nf := d.c.Host().Netfilter()
 	for i, r := range rules(n) {
 		if err := nf.Append(r[0], r[1], r[2]); err != nil {
