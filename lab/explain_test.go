@@ -74,7 +74,7 @@ func TestExplain(t *testing.T) {
 		node, line string
 		want       []string
 	}{
-		{"a", "ping -c 2 -w 10 -i 0.01 b", []string{
+		{"a", "ping -c 2 -i 0.2 b", []string{
 			"a sends echo request 1", "route        10.1.0.1 goes via 10.0.0.254 out eth0", "who has 10.0.0.254? s1 asks", "; r answers: ",
 			"b sends echo reply 1", "and 1 more packet the same way: echo reply 2",
 		}},

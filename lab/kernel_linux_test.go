@@ -152,8 +152,8 @@ func labSide(t *testing.T) {
 	client := l.MustNode("client")
 	for _, line := range []string{"ping -c 3 -w 10 -i 0.05 linux", "ping -c 3 -w 10 -i 0.05 -s 65000 linux"} {
 		var out strings.Builder
-		if _, err := client.Run(soon(t), line, shell.Stdio{Out: &out, Err: &out}); err != nil || !strings.Contains(out.String(), "3 received") {
-			t.Errorf("%s: %v\n%s", line, err, out.String())
+		if exit, err := client.Run(soon(t), line, shell.Stdio{Out: &out, Err: &out}); err != nil || exit != 0 {
+			t.Errorf("%s: %d, %v\n%s", line, exit, err, out.String())
 		}
 	}
 	for _, size := range []string{"56", "65000"} {

@@ -1,11 +1,11 @@
 package lab
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,15 +19,22 @@ import (
 const tsharkFaults = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 || " +
 	"icmp.checksum.status == 0 || frame.time_delta < 0"
 
-// tsharkCounts returns how many packets of a file a filter finds, that checks every checksum and puts fragments together.
-func tsharkCounts(t *testing.T, file, filter string) int {
+// tsharkFinds returns the packets of a file that a filter finds, a line each. It checks every checksum and puts fragments
+// together.
+func tsharkFinds(t *testing.T, file, filter string, more ...string) []string {
 	t.Helper()
-	out, err := exec.Command("tshark", "-n", "-r", file, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
-		"-o", "udp.check_checksum:TRUE", "-Y", filter).Output()
+	out, err := exec.Command("tshark", append([]string{"-n", "-r", file, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
+		"-o", "udp.check_checksum:TRUE", "-Y", filter}, more...)...).Output()
 	if err != nil {
 		t.Fatalf("tshark -Y %q: %v", filter, err)
 	}
-	return bytes.Count(out, []byte("\n"))
+	return slices.Collect(strings.Lines(string(out)))
+}
+
+// tsharkCounts returns how many packets of a file a filter finds.
+func tsharkCounts(t *testing.T, file, filter string) int {
+	t.Helper()
+	return len(tsharkFinds(t, file, filter))
 }
 
 // What an overlay with NAT, VIPs and an impaired cable puts on its interfaces is right in every mode: trains, VXLAN, NAT,
@@ -77,8 +84,8 @@ func TestCapturesOfEachModeForTshark(t *testing.T) {
 		t.Error(err)
 	}
 	for _, f := range []string{captured, remembered} {
-		if n := tsharkCounts(t, f, tsharkFaults); n > 0 {
-			t.Errorf("%s: tshark finds fault with %d packets", filepath.Base(f), n)
+		if bad := tsharkFinds(t, f, tsharkFaults); len(bad) > 0 {
+			t.Errorf("%s: tshark finds fault with %d packets:\n%s", filepath.Base(f), len(bad), strings.Join(tsharkFinds(t, f, tsharkFaults, "-V")[:min(len(bad)*120, 200)], ""))
 		}
 	}
 	for _, mode := range []string{"vxlan && tcp", "ip.dst == 10.255.0.0/16 && tcp.dstport == 8000", "tcp.dstport == 6379",

@@ -18,7 +18,7 @@ func TestPing(t *testing.T) {
 		want   string
 		status int
 	}{
-		{"an address", b.c1, "ping -c 2 -w 10 -i 0.01 172.17.0.3", `
+		{"an address", b.c1, "ping -c 2 -i 0.2 172.17.0.3", `
 PING 172.17.0.3 (172.17.0.3) 56(84) bytes of data.
 64 bytes from 172.17.0.3: icmp_seq=1 ttl=64 time=# ms
 64 bytes from 172.17.0.3: icmp_seq=2 ttl=64 time=# ms
