@@ -47,6 +47,12 @@ const (
 	DropTransport
 	DropClosed
 	DropUnknownProto
+	DropNotEncrypted
+	DropESPNoKey
+	DropESPUnknownSPI
+	DropESPReplay
+	DropESPBadICV
+	DropESPSequence
 
 	dropReasons
 )
@@ -88,6 +94,12 @@ var dropNames = [dropReasons]string{
 	DropTransport:        "transport",
 	DropClosed:           "closed",
 	DropUnknownProto:     "unknown-protocol",
+	DropNotEncrypted:     "not-encrypted",
+	DropESPNoKey:         "esp-no-key",
+	DropESPUnknownSPI:    "esp-unknown-spi",
+	DropESPReplay:        "esp-replay",
+	DropESPBadICV:        "esp-bad-icv",
+	DropESPSequence:      "esp-sequence",
 }
 
 // String returns the reason's name, as expectations and listings use it.

@@ -42,7 +42,8 @@ const (
 // shared payload that nobody changes once the frame is on its way.
 //
 // The headers of a train are those of one large packet, as Linux's segmentation offload has them: lengths
-// cover the whole train; Segment makes the headers of each wire frame. A frame belongs to one holder at a
+// cover the whole train; Segment makes the headers of each wire frame. Of a train of ESP packets only the headers up to the
+// IP header are shared: what each seals lies one after the other, ESP header first. A frame belongs to one holder at a
 // time, handing it over hands over its memory, and the last holder calls Free. The zero Frame is not usable.
 type Frame struct {
 	start, end uint16 // the linear part is buf[start:end]
@@ -197,6 +198,8 @@ func (f *Frame) headerLen(at place) int {
 		return int(f.end - f.start)
 	case at.proto == wire.ProtoTCP:
 		return at.off - int(f.start) + wire.TCP(f.buf[at.off:]).HeaderLen()
+	case at.proto == wire.ProtoESP:
+		return at.off - int(f.start)
 	default:
 		return at.off - int(f.start) + wire.UDPLen
 	}
@@ -279,8 +282,11 @@ func (f *Frame) forgetCut() {
 		return
 	}
 	n := wire.UDPLen // and that of ICMP
-	if f.Proto == wire.ProtoTCP {
+	switch f.Proto {
+	case wire.ProtoTCP:
 		n = wire.TCP(f.buf[f.l4:]).HeaderLen()
+	case wire.ProtoESP:
+		n = 0
 	}
 	if int(f.l4)+n > int(f.end) {
 		f.l4 = 0

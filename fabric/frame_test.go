@@ -70,7 +70,7 @@ func TestParseEthernet(t *testing.T) {
 		{"later fragment", change(whole(udp()), 20, 0, 1), 0, 0, true, false},
 		{"tcp offset below its header", change(whole(fabrictest.Packet{}.TCP()), 46, 0x40), fabric.DropMalformed, 0, true, false},
 		{"tcp options beyond the packet", change(whole(fabrictest.Packet{}.TCP()), 46, 0xf0), fabric.DropTruncated, 0, true, false},
-		{"esp", change(whole(udp()), 23, wire.ProtoESP), 0, wire.ProtoESP, true, false},
+		{"esp", change(whole(udp()), 23, wire.ProtoESP), 0, wire.ProtoESP, true, true},
 	} {
 		f := fabric.FromBytes(c.bytes)
 		got := f.ParseEthernet()

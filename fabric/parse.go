@@ -65,6 +65,7 @@ func (f *Frame) parse4Transport(proto byte, at int, fragment bool) DropReason {
 		}
 	case wire.ProtoICMP, wire.ProtoICMPv6:
 		_, err = wire.ParseICMP(b)
+	case wire.ProtoESP: // who has the keys looks into it
 	default:
 		f.Proto = proto
 		return 0
@@ -127,7 +128,7 @@ type place struct {
 	proto   byte
 }
 
-// transport returns where the TCP or UDP header that carries the payload lies: that of the inner packet in a tunnelled
+// transport returns where the TCP, UDP or ESP header that carries the payload lies: that of the inner packet in a tunnelled
 // frame. The zero place if there is none. What it returns is checked, whatever was written into the headers since they
 // were parsed.
 func (f *Frame) transport() place {
@@ -155,7 +156,8 @@ func (f *Frame) transport() place {
 	return place{}
 }
 
-// transportAt checks that an IP header lies at l3 and a TCP or UDP header at l4, both within the linear part.
+// transportAt checks that an IP header lies at l3 and a TCP or UDP header at l4, both within the linear part. An ESP
+// header only begins at l4: it is part of what each wire frame has of its own.
 func (f *Frame) transportAt(l3, l4 int, proto byte) place {
 	if l3 < int(f.start) || l4 <= l3 || l4 > int(f.end) || !hasIP(f.buf[l3:l4]) {
 		return place{}
@@ -169,6 +171,7 @@ func (f *Frame) transportAt(l3, l4 int, proto byte) place {
 		if int(f.end)-l4 < wire.UDPLen {
 			return place{}
 		}
+	case wire.ProtoESP:
 	default:
 		return place{}
 	}

@@ -128,7 +128,7 @@ func (f *Frame) FillChecksum() {
 	}
 	f.Checksum = ChecksumComplete
 	at := f.transport()
-	if at.off == 0 {
+	if at.off == 0 || at.proto == wire.ProtoESP {
 		return
 	}
 	l4 := f.buf[at.off:f.end]

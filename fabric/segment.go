@@ -32,7 +32,7 @@ func (c Cut) Append(b []byte, i int) []byte {
 	if c.one {
 		b = append(b, lin...)
 		b = f.appendPayload(b, 0, int(f.payload.Size()))
-		if f.Checksum == ChecksumPartial && c.at.off != 0 {
+		if f.Checksum == ChecksumPartial && c.at.off != 0 && c.at.proto != wire.ProtoESP {
 			f.sum(b[from:], c.at)
 		}
 		return b
@@ -59,9 +59,9 @@ func (f *Frame) appendData(b []byte, hdr, off, n int) []byte {
 	return f.appendPayload(b, off-inLinear, n)
 }
 
-// noChecksum tells whether the frame is UDP whose sender chose to have no checksum.
+// noChecksum tells whether the frame is UDP whose sender chose to have no checksum, or ESP, which has none.
 func (f *Frame) noChecksum(at place) bool {
-	return f.Checksum == ChecksumComplete && at.proto == wire.ProtoUDP && wire.UDP(f.buf[at.off:]).Checksum() == 0
+	return at.proto == wire.ProtoESP || f.Checksum == ChecksumComplete && at.proto == wire.ProtoUDP && wire.UDP(f.buf[at.off:]).Checksum() == 0
 }
 
 // stamp makes the headers in b those of the part of the train that begins with wire frame i, whole bytes long as one
@@ -70,9 +70,10 @@ func (f *Frame) stamp(b []byte, whole int, at place, i int, last bool) {
 	base := int(f.start)
 	stampIP(b[at.l3-base:], whole-(at.l3-base), i)
 	l4 := b[at.off-base:]
-	if at.proto == wire.ProtoTCP {
+	switch at.proto {
+	case wire.ProtoTCP:
 		stampTCP(l4, uint32(i)*uint32(f.MSS), i == 0, last)
-	} else {
+	case wire.ProtoUDP:
 		wire.UDP(l4).SetLen(whole - (at.off - base))
 	}
 	if f.inner == 0 {

@@ -95,7 +95,7 @@ func (h vnetHeader) covers(f *Frame, at place) bool {
 	if at.proto == wire.ProtoUDP {
 		want = 6
 	}
-	return at.off != 0 && int(h.sumStart) == at.off-int(f.start) && h.sumFromThat == want
+	return at.off != 0 && at.proto != wire.ProtoESP && int(h.sumStart) == at.off-int(f.start) && h.sumFromThat == want
 }
 
 func (f *Frame) fragment() bool {
@@ -125,7 +125,7 @@ func (f *Frame) depart() (vnetHeader, bool) {
 	if f.Segs > 1 && (f.inner != 0 || at.proto != wire.ProtoTCP || f.buf[at.l3]>>4 != 4 || f.MSS == 0) {
 		return vnetHeader{}, false
 	}
-	if f.Segs <= 1 && (f.Checksum == ChecksumComplete || f.inner != 0 || at.off == 0) {
+	if f.Segs <= 1 && (f.Checksum == ChecksumComplete || f.inner != 0 || at.off == 0 || at.proto == wire.ProtoESP) {
 		f.FillChecksum()
 		return vnetHeader{}, true
 	}

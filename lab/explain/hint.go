@@ -41,7 +41,13 @@ var hints = map[fabric.DropReason]hint{
 	fabric.DropClosed:           {"what should take it has ended", "start the container or the lab again"},
 	fabric.DropSTP:              {"the spanning tree keeps the port closed, so that there is no loop", "nothing to do: there is another way, or will be once the tree is built"},
 	fabric.DropPartition:        {"the hosts are in different groups of a partition", "netsim link --heal ends it"},
-	fabric.DropUnknownProto:     {"the node does not speak that protocol", "only IPv4, ARP, TCP, UDP and ICMP are spoken"},
+	fabric.DropUnknownProto:     {"the node does not speak that protocol", "only IPv4, ARP, TCP, UDP, ICMP and, for encrypted overlays, ESP are spoken"},
+	fabric.DropNotEncrypted:     {"it came in clear for an overlay that is encrypted", "who sends it has no keys: create the network with --opt encrypted everywhere"},
+	fabric.DropESPNoKey:         {"the overlay is encrypted and there is no key for that host", "is the host in the swarm? see ip xfrm state"},
+	fabric.DropESPUnknownSPI:    {"the host has no key of that number, or has it no more", "is the sender in the swarm and its key not older than two rotations? see ip xfrm state"},
+	fabric.DropESPReplay:        {"its sequence number was there already, or is far behind the others", "somebody sends it again, or it was held up for long"},
+	fabric.DropESPBadICV:        {"its seal is broken: it was changed on the way, or sealed with another key", "a cable with corrupt: damages packets; netsim link shows it"},
+	fabric.DropESPSequence:      {"the key has sealed 4,294,967,295 packets and may seal no more", "rotate the keys more often"},
 }
 
 // Means says in words why a packet was dropped; empty for a reason that is none.

@@ -95,6 +95,8 @@ func (s *Step) words(all bool) string {
 		return fmt.Sprintf("into %s, to %s", s.Before, s.After)
 	case fabric.EventDecap:
 		return fmt.Sprintf("out of %s, from %s", s.After, s.Before)
+	case fabric.EventESP:
+		return fmt.Sprintf("%s becomes %s, %s", s.Before, s.After, s.By)
 	case fabric.EventMTU:
 		return fmt.Sprintf("%s bytes, and %s go through", s.Before, s.After)
 	case fabric.EventDeliver:
