@@ -74,6 +74,9 @@ func (l *Lab) drops() drops {
 	}
 	for _, ns := range l.namespaces() {
 		add(ns.Name(), ns.Read())
+		if e := ns.ESP(); e != nil {
+			add(ns.Name()+"/esp", e.Read())
+		}
 		for _, i := range ns.Interfaces() {
 			add(ns.Name()+"/"+i.Name(), i.Read())
 			if c, ok := i.Device().(interface{ Read() fabric.Stats }); ok {

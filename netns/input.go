@@ -333,6 +333,12 @@ func (ns *Namespace) inputLocal(p *pass) {
 			return
 		}
 		p.out.deliver(f)
+	case wire.ProtoESP:
+		if p.c.carrier != nil {
+			p.c.carrier.receive(f)
+			return
+		}
+		fallthrough
 	default:
 		ns.sendError(p, wire.ICMPUnreachable, codeProtoUnreachable, 0)
 		ns.drop(p, fabric.DropUnknownProto)

@@ -72,6 +72,7 @@ type config struct {
 	known   addrFilter                // of both
 	fib     FIB
 	tunnels map[uint16]*Tunnel // by UDP port
+	carrier *ESPCarrier        // nil: the namespace speaks no ESP
 	raws    []*RawConn
 	closed  bool // the namespace has ended
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
+	"github.com/netsim-lab/netsim/vxlan"
 )
 
 // Tunnel is a UDP port of the namespace that carries encapsulated frames past its sockets, as the kernel's VXLAN socket
@@ -93,14 +94,11 @@ func (t *Tunnel) send(f *fabric.Frame, src netip.Addr, to netip.AddrPort, out *e
 		return
 	}
 	ns.putIP(b, ipFields{src: src, dst: to.Addr(), proto: wire.ProtoUDP, segs: f.Segs}, f.Len())
-	wire.PutUDP(b[wire.IPv4Len:], flowPort(hash), to.Port(), f.Len()-wire.IPv4Len)
+	wire.PutUDP(b[wire.IPv4Len:], vxlan.SourcePort(hash), to.Port(), f.Len()-wire.IPv4Len)
 	f.SetOuter(wire.TypeIPv4, wire.ProtoUDP, 0, wire.IPv4Len)
 	f.Hash = 0
 	ns.output(f, out)
 }
-
-// flowPort maps a flow's hash into the local port range.
-func flowPort(hash uint32) uint16 { return uint16(32768 + hash%(61000-32768)) }
 
 // receive takes a packet that arrived on the port.
 func (t *Tunnel) receive(f *fabric.Frame) {

@@ -21,6 +21,7 @@ const maxHeaders = HeaderLen + wire.EthernetLen + wire.VLANLen + 60 + 60
 type cutter struct {
 	batch []*fabric.Frame
 	segs  [fabric.MaxSegs]segment
+	n     int // of segs: segments of the train so far
 	data  gather
 	limit io.LimitedReader
 }
@@ -42,28 +43,37 @@ func (c *cutter) cut(b []byte, size int) []*fabric.Frame {
 	if size <= 0 {
 		size = len(b)
 	}
-	n := 0 // segments of the train so far
 	for len(b) > 0 {
 		d := b[:min(size, len(b))]
 		b = b[len(d):]
-		s := &c.segs[n]
-		joins := s.parse(d)
-		if n > 0 && !(joins && s.follows(&c.segs[0], &c.segs[n-1])) {
-			c.emit(n)
-			c.segs[0], n = *s, 0
-			s = &c.segs[0]
-		}
-		if !joins {
-			c.single(d, min(len(d), fabric.LinearMax))
-			continue
-		}
-		if n++; n == fabric.MaxSegs || s.last {
-			c.emit(n)
-			n = 0
-		}
+		c.add(d)
 	}
-	c.emit(n)
+	c.flush()
 	return c.batch
+}
+
+// add takes the next datagram, which must stay as it is until flush.
+func (c *cutter) add(d []byte) {
+	s := &c.segs[c.n]
+	joins := s.parse(d)
+	if c.n > 0 && !(joins && s.follows(&c.segs[0], &c.segs[c.n-1])) {
+		c.emit(c.n)
+		c.segs[0], c.n = *s, 0
+		s = &c.segs[0]
+	}
+	if !joins {
+		c.single(d, min(len(d), fabric.LinearMax))
+		return
+	}
+	if c.n++; c.n == fabric.MaxSegs || s.last {
+		c.flush()
+	}
+}
+
+// flush makes a frame of the segments so far.
+func (c *cutter) flush() {
+	c.emit(c.n)
+	c.n = 0
 }
 
 // parse reads the datagram b; false if it cannot be part of a train.

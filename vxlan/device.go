@@ -12,8 +12,12 @@ import (
 	"github.com/netsim-lab/netsim/fabric/wire"
 )
 
-// DefaultMTU is the MTU of a device on an underlay of MTU 1500.
-const DefaultMTU = 1500 - Overhead
+const (
+	// DefaultMTU is the MTU of a device on an underlay of MTU 1500.
+	DefaultMTU = 1500 - Overhead
+	// EncryptedMTU is that of an encrypted one (X9): ESP takes 26 bytes and pads to a multiple of 4.
+	EncryptedMTU = 1424
+)
 
 // DeviceConfig describes a Device. Docker's overlay driver wants Proxy and Learning, and no Flood.
 type DeviceConfig struct {
@@ -26,8 +30,10 @@ type DeviceConfig struct {
 	Learning bool
 	// Flood lists the VTEPs that get broadcasts, multicasts and frames to unknown addresses; empty: those are dropped.
 	Flood []netip.Addr
-	// MTU is the largest packet that is sent; zero: 1450.
+	// MTU is the largest packet that is sent; zero: 1450, or 1424 if the network is encrypted.
 	MTU int
+	// Encrypted sends what goes into the tunnel by the VTEP's ESP, and takes nothing that comes in clear.
+	Encrypted bool
 	// Remote, if valid, is the one other end of the tunnel: everything goes there, whatever the tables say.
 	Remote netip.AddrPort
 }
@@ -37,23 +43,32 @@ type DeviceConfig struct {
 type Device struct {
 	fabric.Counters // of inner frames
 
-	vtep     *VTEP
-	vni      uint32
-	name     string
-	proxy    bool
-	learning bool
-	mtu      int
-	remote   netip.AddrPort // zero: the table tells
-	closed   atomic.Bool
-	receiver atomic.Pointer[fabric.Receiver]
+	vtep      *VTEP
+	transport Transport // nil: what is sent is dropped
+	vni       uint32
+	name      string
+	proxy     bool
+	learning  bool
+	encrypted bool
+	mtu       int
+	remote    netip.AddrPort // zero: the table tells
+	closed    atomic.Bool
+	receiver  atomic.Pointer[fabric.Receiver]
 
 	mu    sync.Mutex
 	table atomic.Pointer[Table] // never changed in place; replaced with mu held
 }
 
 func newDevice(v *VTEP, c DeviceConfig) *Device {
-	d := &Device{vtep: v, vni: c.VNI, name: c.Name, proxy: c.Proxy, learning: c.Learning, mtu: cmp.Or(max(c.MTU, 0), DefaultMTU),
-		remote: netip.AddrPortFrom(c.Remote.Addr().Unmap(), c.Remote.Port())}
+	d := &Device{vtep: v, transport: v.transport, vni: c.VNI, name: c.Name, proxy: c.Proxy, learning: c.Learning, encrypted: c.Encrypted,
+		mtu: max(c.MTU, 0), remote: netip.AddrPortFrom(c.Remote.Addr().Unmap(), c.Remote.Port())}
+	if d.encrypted {
+		d.mtu = cmp.Or(d.mtu, EncryptedMTU)
+		if d.transport = nil; v.esp != nil {
+			d.transport = v.esp
+		}
+	}
+	d.mtu = cmp.Or(d.mtu, DefaultMTU)
 	if d.name == "" {
 		d.name = "vxlan" + strconv.FormatUint(uint64(c.VNI), 10)
 	}
@@ -68,6 +83,9 @@ func (d *Device) Name() string { return d.name }
 
 // VNI returns the device's network identifier.
 func (d *Device) VNI() uint32 { return d.vni }
+
+// Encrypted tells whether the device's network is encrypted.
+func (d *Device) Encrypted() bool { return d.encrypted }
 
 // MTU returns the largest packet that the device sends.
 func (d *Device) MTU() int { return d.mtu }
@@ -246,7 +264,7 @@ func (d *Device) encapsulate(remote netip.Addr, batch []*fabric.Frame) {
 	d.Tx(batch)
 	for i, f := range batch {
 		reason := fabric.DropMalformed // no room for the header: a frame that was built in a strange way
-		if d.vtep.transport == nil {
+		if d.transport == nil {
 			reason = fabric.DropTransport
 		} else if d.wrap(f, remote) {
 			continue
@@ -266,7 +284,7 @@ func (d *Device) handOver(remote netip.Addr, batch []*fabric.Frame) {
 	if !to.IsValid() {
 		to = netip.AddrPortFrom(remote, d.vtep.port)
 	}
-	d.vtep.transport.Send(to, batch)
+	d.transport.Send(to, batch)
 }
 
 // wrap puts the VXLAN header in front of f; false if there is no room for it.

@@ -1,5 +1,6 @@
 // Package vxlan carries Ethernet frames between hosts as RFC 7348 does: a VTEP per host, a Device per network, which is the
-// interface that a bridge sees, and two transports behind one interface: the simulated underlay and a real UDP socket.
+// interface that a bridge sees, and two transports behind one interface: the simulated underlay and a real UDP socket. A third,
+// ESP, carries encrypted networks over the simulated underlay.
 //
 // What a device knows of its peers is a Table, a plain value: which VTEP holds a MAC address, static or learned, which
 // MAC address an IP address has (for answering ARP on behalf of remote hosts, as Docker's overlay driver wants it), and

@@ -20,6 +20,7 @@ type Config struct {
 	Local     netip.Addr // this host's address on the underlay; zero: unknown. Nothing is sent to it
 	Port      uint16     // the UDP port of the other VTEPs; zero: 4789
 	Transport Transport  // nil: what is sent is dropped
+	ESP       *ESP       // the transport of encrypted networks; nil: what is sent there is dropped
 }
 
 // VTEP is a host's tunnel endpoint: it owns the transport and hands what arrives to the device of its network. It needs
@@ -31,17 +32,21 @@ type VTEP struct {
 	local     netip.Addr
 	port      uint16
 	transport Transport
+	esp       *ESP
 
 	mu      sync.Mutex
 	devices atomic.Pointer[map[uint32]*Device] // never changed in place; replaced with mu held
 }
 
-// New returns a VTEP without devices and makes it the receiver of its transport.
+// New returns a VTEP without devices and makes it the receiver of its transports.
 func New(c Config) *VTEP {
-	v := &VTEP{name: cmp.Or(c.Name, "vtep"), local: c.Local.Unmap(), port: cmp.Or(c.Port, Port), transport: c.Transport}
+	v := &VTEP{name: cmp.Or(c.Name, "vtep"), local: c.Local.Unmap(), port: cmp.Or(c.Port, Port), transport: c.Transport, esp: c.ESP}
 	v.devices.Store(&map[uint32]*Device{})
 	if v.transport != nil {
 		v.transport.SetReceiver(v.receive)
+	}
+	if v.esp != nil {
+		v.esp.SetReceiver(v.receiveSealed)
 	}
 	return v
 }
@@ -90,14 +95,20 @@ func (v *VTEP) Devices() []*Device {
 // sendsTo tells whether remote is another host's address.
 func (v *VTEP) sendsTo(remote netip.Addr) bool { return remote.IsValid() && remote != v.local }
 
-// receive takes what the transport received. Runs of frames for one device are handed to it as one batch.
-func (v *VTEP) receive(from netip.AddrPort, batch []*fabric.Frame) {
+// receive takes what the transport received in clear.
+func (v *VTEP) receive(from netip.AddrPort, batch []*fabric.Frame) { v.take(from, batch, false) }
+
+// receiveSealed takes what came sealed, and was opened.
+func (v *VTEP) receiveSealed(from netip.AddrPort, batch []*fabric.Frame) { v.take(from, batch, true) }
+
+// take takes what a transport received. Runs of frames for one device are handed to it as one batch.
+func (v *VTEP) take(from netip.AddrPort, batch []*fabric.Frame, sealed bool) {
 	devices := *v.devices.Load()
 	remote := from.Addr().Unmap()
 	var dev *Device // of batch[start:i]; nil: those are gone
 	start := 0
 	for i, f := range batch {
-		d := v.open(devices, remote, f)
+		d := v.open(devices, remote, f, sealed)
 		if d != dev {
 			dev.receive(remote, batch[start:i])
 			dev, start = d, i
@@ -107,7 +118,7 @@ func (v *VTEP) receive(from netip.AddrPort, batch []*fabric.Frame) {
 }
 
 // open takes the VXLAN header off and returns the device that the frame is for; nil if it had to be dropped.
-func (v *VTEP) open(devices map[uint32]*Device, remote netip.Addr, f *fabric.Frame) *Device {
+func (v *VTEP) open(devices map[uint32]*Device, remote netip.Addr, f *fabric.Frame, sealed bool) *Device {
 	h, err := ParseHeader(f.Linear())
 	if err != nil {
 		v.Drop(f, reason(err), v.name)
@@ -117,6 +128,10 @@ func (v *VTEP) open(devices map[uint32]*Device, remote netip.Addr, f *fabric.Fra
 	d := devices[vni]
 	if d == nil {
 		v.Drop(f, fabric.DropForeignVNI, v.name)
+		return nil
+	}
+	if d.encrypted && !sealed { // X6
+		d.Drop(f, fabric.DropNotEncrypted, d.name)
 		return nil
 	}
 	f.Encapsulated(HeaderLen) // a frame that came in as bytes, from a TAP say, does not know
