@@ -59,6 +59,7 @@ type Device struct {
 	table atomic.Pointer[Table] // never changed in place; replaced with mu held
 }
 
+// newDevice returns a device of v, whose mu the caller holds.
 func newDevice(v *VTEP, c DeviceConfig) *Device {
 	d := &Device{vtep: v, transport: v.transport, vni: c.VNI, name: c.Name, proxy: c.Proxy, learning: c.Learning, encrypted: c.Encrypted,
 		mtu: max(c.MTU, 0), remote: netip.AddrPortFrom(c.Remote.Addr().Unmap(), c.Remote.Port())}

@@ -101,6 +101,13 @@ func (e *ESP) SetKeys(keys []esp.Key) error {
 	return e.update()
 }
 
+// HasKeys tells whether there are keys.
+func (e *ESP) HasKeys() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.keys) > 0
+}
+
 // AddPeer makes associations with a host, unless there are some. They last until RemovePeer was called as often.
 func (e *ESP) AddPeer(peer netip.Addr) error {
 	e.mu.Lock()

@@ -20,7 +20,7 @@ type Config struct {
 	Local     netip.Addr // this host's address on the underlay; zero: unknown. Nothing is sent to it
 	Port      uint16     // the UDP port of the other VTEPs; zero: 4789
 	Transport Transport  // nil: what is sent is dropped
-	ESP       *ESP       // the transport of encrypted networks; nil: what is sent there is dropped
+	ESP       *ESP       // the transport of encrypted networks; nil: what is sent there is dropped (yet; see SetESP)
 }
 
 // VTEP is a host's tunnel endpoint: it owns the transport and hands what arrives to the device of its network. It needs
@@ -32,23 +32,31 @@ type VTEP struct {
 	local     netip.Addr
 	port      uint16
 	transport Transport
-	esp       *ESP
 
 	mu      sync.Mutex
+	esp     *ESP                               // guarded by mu; nil: what is sent on encrypted networks is dropped
 	devices atomic.Pointer[map[uint32]*Device] // never changed in place; replaced with mu held
 }
 
 // New returns a VTEP without devices and makes it the receiver of its transports.
 func New(c Config) *VTEP {
-	v := &VTEP{name: cmp.Or(c.Name, "vtep"), local: c.Local.Unmap(), port: cmp.Or(c.Port, Port), transport: c.Transport, esp: c.ESP}
+	v := &VTEP{name: cmp.Or(c.Name, "vtep"), local: c.Local.Unmap(), port: cmp.Or(c.Port, Port), transport: c.Transport}
 	v.devices.Store(&map[uint32]*Device{})
 	if v.transport != nil {
 		v.transport.SetReceiver(v.receive)
 	}
-	if v.esp != nil {
-		v.esp.SetReceiver(v.receiveSealed)
+	if c.ESP != nil {
+		v.SetESP(c.ESP)
 	}
 	return v
+}
+
+// SetESP makes e the transport of encrypted networks that are added from now on, and the VTEP its receiver.
+func (v *VTEP) SetESP(e *ESP) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.esp = e
+	e.SetReceiver(v.receiveSealed)
 }
 
 // Add returns a new device for a network of which this VTEP has none yet.

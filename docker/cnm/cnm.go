@@ -15,6 +15,7 @@ import (
 	"github.com/netsim-lab/netsim/dns"
 	"github.com/netsim-lab/netsim/docker/ipam"
 	"github.com/netsim-lab/netsim/netns"
+	"github.com/netsim-lab/netsim/vxlan"
 )
 
 // Spawn starts a long-running function in the lab's group and returns at once. The function ends when its context does.
@@ -74,6 +75,7 @@ type Controller struct {
 	services  serviceBinder         // guarded by mu; nil outside a swarm
 	directory Directory             // guarded by mu
 	vtep      netip.Addr            // guarded by mu
+	esp       *vxlan.ESP            // guarded by mu; nil until keys are given
 	ipams     map[string]IPAMDriver // guarded by mu
 
 	luckMu sync.Mutex

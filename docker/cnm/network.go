@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/netns"
+	"github.com/netsim-lab/netsim/vxlan"
 )
 
 // NetworkConfig says what a new network is. Its zero value, with a name, is a bridge network with the next free subnet.
@@ -129,17 +130,30 @@ func (n *Network) MTU() int {
 			return i.MTU()
 		}
 	}
-	if v, err := strconv.Atoi(n.cfg.Options[optMTU]); err == nil && v > 0 {
+	v, err := strconv.Atoi(n.cfg.Options[optMTU])
+	switch given := err == nil && v > 0; {
+	case n.Encrypted() && given:
+		return (v - vxlan.Overhead - espOverhead) &^ 3
+	case n.Encrypted():
+		return vxlan.EncryptedMTU
+	case given:
 		return v
-	}
-	if n.cfg.Driver == DriverOverlay {
-		return overlayMTU
+	case n.cfg.Driver == DriverOverlay:
+		return vxlan.DefaultMTU // I39
 	}
 	return netns.DefaultMTU
 }
 
-// overlayMTU leaves room for the outer headers of a VXLAN tunnel (I39).
-const overlayMTU = netns.DefaultMTU - 50
+// espOverhead is what libnetwork takes off the MTU that a user gave for an encrypted overlay's underlay, beside VXLAN's, before
+// it rounds down to a multiple of 4 (X9).
+const espOverhead = 26
+
+// Encrypted tells whether the network is an overlay whose frames travel sealed from host to host: whether it has that option,
+// whatever its value (X1).
+func (n *Network) Encrypted() bool {
+	_, ok := n.cfg.Options[optEncrypted]
+	return ok && n.cfg.Driver == DriverOverlay
+}
 
 // Endpoints returns the network's endpoints on this host by container id.
 func (n *Network) Endpoints() []*Endpoint {

@@ -45,6 +45,7 @@ type overlay struct {
 	tunnel   *netns.Interface         // vxlan0, guarded by mu
 	device   *vxlan.Device            // behind it, guarded by mu
 	records  map[string]Record        // by key, guarded by mu
+	secured  map[string]netip.Addr    // where the records of an encrypted network lead, by key, guarded by mu
 	local    map[string]*balanced     // endpoints of this host by id, guarded by mu
 	services map[string]*balancedPool // by service id, guarded by mu
 }
@@ -56,7 +57,7 @@ func (d *overlayDriver) createNetwork(n *Network) error {
 	}
 	n.setState(&overlay{
 		d: d, n: n, zone: d.c.Zone(n),
-		records: make(map[string]Record), local: make(map[string]*balanced), services: make(map[string]*balancedPool),
+		records: make(map[string]Record), secured: make(map[string]netip.Addr), local: make(map[string]*balanced), services: make(map[string]*balancedPool),
 	})
 	return nil
 }
@@ -72,6 +73,9 @@ func (d *overlayDriver) join(ep *Endpoint, s *Sandbox) (joinInfo, error) {
 	}
 	o.life.Lock()
 	defer o.life.Unlock()
+	if o.n.Encrypted() && !d.c.hasKeys() {
+		return joinInfo{}, errNoKeys()
+	}
 	if o.users == 0 {
 		if err := o.build(); err != nil {
 			return joinInfo{}, err
@@ -163,6 +167,7 @@ func (o *overlay) forgetAll() {
 	defer o.mu.Unlock()
 	for _, r := range o.records {
 		o.zone.RemoveOwner(ownerOf(r))
+		o.leaveHost(r)
 	}
 	o.watcher, o.tunnel, o.device = nil, nil, nil
 	clear(o.records)
@@ -181,7 +186,11 @@ func (d *overlayDriver) addDevice(n *Network, name string) (*vxlan.Device, error
 		d.tunnel = t
 		d.vtep = vxlan.New(vxlan.Config{Name: d.c.cfg.Name + "/vtep", Local: d.c.VTEP(), Transport: t})
 	}
-	device, err := d.vtep.Add(vxlan.DeviceConfig{VNI: n.cfg.VNI, Name: name, Proxy: true, Learning: true, MTU: n.MTU()}) // O6
+	if n.Encrypted() {
+		d.vtep.SetESP(d.c.ESP())
+	}
+	device, err := d.vtep.Add(vxlan.DeviceConfig{VNI: n.cfg.VNI, Name: name, Proxy: true, Learning: true, MTU: n.MTU(), // O6
+		Encrypted: n.Encrypted()})
 	if err == nil {
 		d.users++
 		return device, nil

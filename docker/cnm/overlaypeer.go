@@ -58,6 +58,7 @@ func (o *overlay) addPeer(r Record) {
 	if !o.remote(r) || !r.IP.IsValid() {
 		return
 	}
+	o.secureHost(r)
 	o.device.Update(func(t *vxlan.Table) {
 		t.AddNeighbour(r.Key, r.IP.Addr(), r.MAC)
 		if r.VTEP.IsValid() {
@@ -72,6 +73,7 @@ func (o *overlay) removePeer(r Record) {
 	if !o.remote(r) || !r.IP.IsValid() {
 		return
 	}
+	o.leaveHost(r)
 	o.device.Update(func(t *vxlan.Table) {
 		t.RemoveNeighbour(r.Key, r.IP.Addr())
 		t.RemoveRemote(r.Key, r.MAC)
