@@ -36,6 +36,9 @@ func (l *Lab) startDocker(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", m.host.Pos, err)
 		}
 	}
+	if err := l.startEncryption(); err != nil {
+		return err
+	}
 	if err := l.joinSwarm(ctx); err != nil {
 		return err
 	}

@@ -57,8 +57,10 @@ type Lab struct {
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
 	apis    map[string]*api.Server    // by host; guarded by mu, complete once ready
 	cluster *swarm.Cluster            // guarded by mu; nil: there is none
-	started time.Time                 // guarded by mu
-	doors   []*door                   // guarded by mu; real sockets into the lab
+	// encryption has the keys of the swarm's encrypted overlays; nil: there is no swarm. Guarded by mu.
+	encryption *encryption
+	started    time.Time // guarded by mu
+	doors      []*door   // guarded by mu; real sockets into the lab
 	// underlay leads to the other parts of the lab; guarded by mu; nil: there are none
 	underlay *underlay
 	err      error  // guarded by mu; what Run returned

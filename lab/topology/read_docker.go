@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -22,9 +23,23 @@ func (r *reader) swarm(n *yaml.Node) *Swarm {
 				r.fail(n, "a swarm needs at least one manager")
 			}
 		},
-		"workers": r.refs(&s.Workers, "workers"),
+		"workers":      r.refs(&s.Workers, "workers"),
+		"key_rotation": r.keyRotation(&s.KeyRotation),
 	}, "managers")
 	return s
+}
+
+// minKeyRotation keeps rotations apart, so that packets of the one before have arrived.
+const minKeyRotation = 100 * time.Millisecond
+
+func (r *reader) keyRotation(to *time.Duration) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		d := minKeyRotation
+		if r.duration(&d, "key_rotation")(n); d < minKeyRotation {
+			r.fail(n, "key_rotation must be %v or more, not %v; Docker's is 12h", minKeyRotation, d)
+		}
+		*to = d
+	}
 }
 
 func (r *reader) networks(n *yaml.Node) []Network {

@@ -202,6 +202,8 @@ type Swarm struct {
 	Pos      Pos
 	Managers []Ref
 	Workers  []Ref
+	// KeyRotation is how often the keys of encrypted overlays rotate; zero: every 12 hours.
+	KeyRotation time.Duration
 }
 
 // Driver is the name of a Docker network driver.
