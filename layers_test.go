@@ -39,6 +39,12 @@ var beside = map[string][]string{
 	"docker/swarm/directory": {"docker/swarm/gossip"},
 	"docker/swarm/agent":     {"docker/swarm/quiet"},
 	"docker/swarm/executor":  {"docker/swarm/agent", "docker/swarm/directory", "docker/swarm/gossip", "docker/swarm/quiet"},
+	"docker/swarm/state":     {"docker/swarm/consensus"},
+	"docker/swarm/manager":   {"docker/swarm/allocate", "docker/swarm/ca", "docker/swarm/consensus", "docker/swarm/rpc", "docker/swarm/state"},
+	"docker/swarm/node": {
+		"docker/swarm/agent", "docker/swarm/ca", "docker/swarm/consensus", "docker/swarm/gossip", "docker/swarm/manager", "docker/swarm/quiet",
+		"docker/swarm/rpc", "docker/swarm/state",
+	},
 }
 
 // homes says which packages may import an outside module, and which parts of it.
@@ -70,6 +76,8 @@ var homes = []struct {
 	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
 	{"go.etcd.io/etcd/raft/v3", []string{"docker/swarm/consensus"}},
+	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api", "lab"}},
+	{"google.golang.org/grpc", []string{"docker/swarm/manager"}},
 }
 
 // anywhere are outside modules that any package may import.
