@@ -99,6 +99,7 @@ func (c *core) compact() {
 // reach notes up to where this member has applied the log.
 func (c *core) reach(index uint64) {
 	c.applied = index
+	c.n.applied.Store(index)
 	c.reads = slices.DeleteFunc(c.reads, func(r read) bool {
 		if r.index <= index {
 			close(r.done)
@@ -111,6 +112,7 @@ func (c *core) reach(index uint64) {
 // apply carries out one entry that was agreed on.
 func (c *core) apply(e pb.Entry) error {
 	defer c.reach(e.Index)
+	c.reign = e.Term
 	switch e.Type {
 	case pb.EntryConfChange:
 		var cc pb.ConfChange
@@ -120,9 +122,17 @@ func (c *core) apply(e pb.Entry) error {
 		return c.applyChange(e.Index, cc)
 	case pb.EntryNormal:
 		t, command, ok := splitTicket(e.Data)
-		if ok { // a new leader's first entry is empty
-			c.settled(t, outcome{index: e.Index, result: c.n.cfg.Machine.Apply(command)})
+		if !ok { // a new leader's first entry is empty
+			return nil
 		}
+		o := outcome{index: e.Index}
+		if p := c.proposals[t]; p.commit != nil {
+			c.n.applied.Store(e.Index)
+			p.commit()
+		} else {
+			o.result = c.n.cfg.Machine.Apply(e.Index, command)
+		}
+		c.settled(t, o)
 		return nil
 	}
 	return fmt.Errorf("apply: entry %d is of type %v", e.Index, e.Type)
@@ -130,9 +140,9 @@ func (c *core) apply(e pb.Entry) error {
 
 // settled tells the proposer what became of its proposal, if it waits here.
 func (c *core) settled(t ticket, o outcome) {
-	if done, ok := c.proposals[t]; ok {
+	if p, ok := c.proposals[t]; ok {
 		delete(c.proposals, t)
-		done <- o
+		p.done <- o
 	}
 }
 

@@ -60,8 +60,8 @@ type Network interface {
 // Machine is what the members agree on. Its methods are called one at a time, and must not block; the same commands must
 // lead to the same state on every member.
 type Machine interface {
-	// Apply carries out a command, and returns what its proposer is told.
-	Apply(command []byte) (result []byte)
+	// Apply carries out the command that is at an index of the log, and returns what its proposer is told.
+	Apply(index uint64, command []byte) (result []byte)
 	// Snapshot returns all of the state.
 	Snapshot() ([]byte, error)
 	// Restore replaces the state by that of a snapshot; by the initial one if there are no bytes.
@@ -77,7 +77,8 @@ type Member struct {
 
 // Config says what a Node is to be.
 type Config struct {
-	Addr     string              // where to listen, and what others call: host:port; must be set
+	Addr     string              // what others call: host:port; must be set
+	Listen   string              // where to listen: host:port; empty: Addr
 	Network  Network             // must be set
 	Identity func() *ca.Identity // the certificate of the moment; must be set
 	Storage  *Storage            // must be set
@@ -103,6 +104,7 @@ func (c Config) complete() (Config, error) {
 	case c.Identity() == nil || c.Identity().Role != ca.Manager:
 		return c, errors.New("new manager: the certificate is not one of a manager")
 	}
+	c.Listen = orDefault(c.Listen, c.Addr)
 	c.Tick = orDefault(c.Tick, DefaultTick)
 	c.HeartbeatTicks = orDefault(c.HeartbeatTicks, DefaultHeartbeatTicks)
 	c.ElectionTicks = orDefault(c.ElectionTicks, DefaultElectionTicks)

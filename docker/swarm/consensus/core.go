@@ -30,10 +30,18 @@ type core struct {
 	snapshot uint64 // index of the last one
 	alone    int    // ticks without a leader
 	leading  bool
-	gone     bool // this member was removed
+	lead     *Lead  // nil: it does not lead, or has not applied all that was agreed before
+	reign    uint64 // the term of what was applied last
+	gone     bool   // this member was removed
 
-	proposals map[ticket]chan<- outcome
+	proposals map[ticket]proposal
 	reads     []read // who waits for an index to be applied here
+}
+
+// proposal is who waits for something to be agreed on.
+type proposal struct {
+	done   chan<- outcome
+	commit func() // called in place of the machine's Apply; nil: that is called
 }
 
 // outcome is what became of a proposal.
@@ -53,7 +61,7 @@ func (n *Node) newCore(ctx context.Context, g *errgroup.Group) (*core, error) {
 	c := &core{
 		n: n, ctx: ctx, group: g,
 		members: make(map[uint64]Member), removed: make(map[uint64]bool), peers: make(map[uint64]*peer),
-		proposals: make(map[ticket]chan<- outcome),
+		proposals: make(map[ticket]proposal),
 	}
 	if err := c.prepare(ctx); err != nil {
 		return nil, err
@@ -189,13 +197,23 @@ func (c *core) more() {
 
 // leave tells those who wait.
 func (c *core) leave() {
-	c.fail(ErrStopped)
-	c.n.publish(Leader{}, true)
+	c.abdicate(ErrStopped)
+	c.n.publish(Leader{}, nil, c.seen(), true)
+}
+
+// abdicate ends this member's lead, and tells those who wait for what they have proposed.
+func (c *core) abdicate(err error) {
+	c.leading = false
+	if c.lead != nil {
+		close(c.lead.lost)
+		c.lead = nil
+	}
+	c.fail(err)
 }
 
 func (c *core) fail(err error) {
-	for t, done := range c.proposals {
-		done <- outcome{err: err}
+	for t, p := range c.proposals {
+		p.done <- outcome{err: err}
 		delete(c.proposals, t)
 	}
 }
@@ -213,6 +231,9 @@ func (c *core) tick() {
 func (c *core) settle() error {
 	for c.raw.HasReady() {
 		rd := c.raw.Ready()
+		if c.leading && rd.SoftState != nil && rd.RaftState != raft.StateLeader {
+			c.abdicate(ErrLostLeadership) // before anything of others is applied: see Commit
+		}
 		if err := c.store(rd); err != nil {
 			return err
 		}
@@ -255,17 +276,20 @@ func (c *core) watch() {
 	s := c.raw.BasicStatus()
 	leading := s.RaftState == raft.StateLeader
 	if c.leading && !leading {
-		c.fail(ErrLostLeadership)
+		c.abdicate(ErrLostLeadership)
 	}
 	if leading && !c.leading {
 		c.n.cfg.Log.Info("leader", "node", c.n.self.Node, "term", s.Term)
 	}
 	c.leading = leading
+	if leading && c.lead == nil && c.reign == s.Term {
+		c.lead = &Lead{Term: s.Term, lost: make(chan struct{})}
+	}
 	var l Leader
 	if m, ok := c.known(s.Lead); ok {
 		l = Leader{Member: m, Term: s.Term}
 	}
-	c.n.publish(l, s.Lead == raft.None && c.alone > lostQuorumTicks)
+	c.n.publish(l, c.lead, c.seen(), s.Lead == raft.None && c.alone > lostQuorumTicks)
 }
 
 // known returns a member, or one who wrote and may become one.

@@ -35,7 +35,7 @@ type notes struct {
 }
 
 // Apply implements consensus.Machine.
-func (m *notes) Apply(command []byte) []byte {
+func (m *notes) Apply(_ uint64, command []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.list = append(m.list, string(command))

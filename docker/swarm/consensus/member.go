@@ -120,7 +120,7 @@ func (n *Node) change(ctx context.Context, typ pb.ConfChangeType, node string, c
 		return ctx.Err()
 	}
 	for {
-		t := ticket{n.self.RaftID, n.cfg.Storage.seq.Add(1)}
+		t := n.ticket()
 		done := make(chan outcome, 1)
 		var already bool
 		var err error
@@ -158,7 +158,7 @@ func (c *core) proposeChange(t ticket, typ pb.ConfChangeType, check func(*core) 
 	if err != nil {
 		return false, notTaken(err)
 	}
-	c.proposals[t] = done
+	c.proposals[t] = proposal{done: done}
 	return false, nil
 }
 
@@ -167,7 +167,7 @@ func (c *core) proposeChange(t ticket, typ pb.ConfChangeType, check func(*core) 
 // The member that is removed ends its Run with ErrRemoved.
 func (n *Node) Remove(ctx context.Context, node string) error {
 	for {
-		leader, err := n.awaitLeader(ctx)
+		leader, err := n.AwaitLeader(ctx)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -38,8 +39,11 @@ type Node struct {
 
 	mu      sync.Mutex
 	leader  Leader        // guarded by mu
+	lead    *Lead         // guarded by mu
+	members []Peer        // replaced as a whole; guarded by mu
 	lost    bool          // no leader for long; guarded by mu
-	changed chan struct{} // closes when leader or lost change; guarded by mu
+	changed chan struct{} // closes when one of these changes; guarded by mu
+	applied atomic.Uint64
 }
 
 // New returns a manager. It starts nothing and opens nothing.
@@ -78,7 +82,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("run manager %s: %w", n.self.Node, errInUse)
 	}
 	defer n.cfg.Storage.inUse.Store(false)
-	l, err := n.cfg.Network.Listen("tcp", n.cfg.Addr)
+	l, err := n.cfg.Network.Listen("tcp", n.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("run manager %s: %w", n.self.Node, err)
 	}
@@ -125,14 +129,14 @@ func (n *Node) Leader() (Leader, <-chan struct{}) {
 	return n.leader, n.changed
 }
 
-// publish tells those who watch of a leader.
-func (n *Node) publish(l Leader, lost bool) {
+// publish tells those who watch of a leader, this member's own lead, and the members.
+func (n *Node) publish(l Leader, lead *Lead, members []Peer, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if l == n.leader && lost == n.lost {
+	if l == n.leader && lead == n.lead && lost == n.lost && slices.Equal(members, n.members) {
 		return
 	}
-	n.leader, n.lost = l, lost
+	n.leader, n.lead, n.members, n.lost = l, lead, members, lost
 	close(n.changed)
 	n.changed = make(chan struct{})
 	if l.RaftID != 0 {
@@ -158,14 +162,14 @@ func (n *Node) do(ctx context.Context, f func(*core)) error {
 	}
 }
 
-// CallLeader calls a method of the manager that leads; this one, too, is called over the network. It waits for a leader
-// as Propose does.
-func (n *Node) CallLeader(ctx context.Context, method string, body []byte) ([]byte, error) {
-	l, err := n.awaitLeader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return n.client.Call(ctx, l.Addr, method, body)
+// Call calls a method of another manager, with this one's certificate.
+func (n *Node) Call(ctx context.Context, addr, method string, body []byte) ([]byte, error) {
+	return n.client.Call(ctx, addr, method, body)
+}
+
+// Stream asks another manager for a stream, with this one's certificate.
+func (n *Node) Stream(ctx context.Context, addr, method string, body []byte) (*rpc.Flow, error) {
+	return n.client.Stream(ctx, addr, method, body)
 }
 
 // managers is who may call what members call each other.

@@ -18,7 +18,7 @@ func (n *Node) Propose(ctx context.Context, command []byte) (result []byte, err 
 		return nil, ErrTooLarge
 	}
 	for {
-		leader, err := n.awaitLeader(ctx)
+		leader, err := n.AwaitLeader(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -43,8 +43,8 @@ func (n *Node) Propose(ctx context.Context, command []byte) (result []byte, err 
 // again tells whether a call to the leader did nothing and may be repeated.
 func again(err error) bool { return errors.Is(err, errNotLeader) || errors.Is(err, rpc.ErrNotSent) }
 
-// awaitLeader blocks until somebody leads. It fails when there has been nobody for long.
-func (n *Node) awaitLeader(ctx context.Context) (Leader, error) {
+// AwaitLeader blocks until somebody leads, and tells who. It fails with ErrNoLeader when there has been nobody for long.
+func (n *Node) AwaitLeader(ctx context.Context) (Leader, error) {
 	for {
 		n.mu.Lock()
 		leader, lost, changed := n.leader, n.lost, n.changed
@@ -89,10 +89,10 @@ func (n *Node) proposeHere(ctx context.Context, command []byte) (outcome, error)
 	if len(command) > maxCommand {
 		return outcome{}, ErrTooLarge
 	}
-	t := ticket{n.self.RaftID, n.cfg.Storage.seq.Add(1)}
+	t := n.ticket()
 	done := make(chan outcome, 1)
 	var err error
-	if err := n.do(ctx, func(c *core) { err = c.propose(t, command, done) }); err != nil {
+	if err := n.do(ctx, func(c *core) { err = c.propose(t, command, proposal{done: done}) }); err != nil {
 		return outcome{}, err
 	}
 	if err != nil {
@@ -101,14 +101,14 @@ func (n *Node) proposeHere(ctx context.Context, command []byte) (outcome, error)
 	return n.await(ctx, t, done)
 }
 
-func (c *core) propose(t ticket, command []byte, done chan<- outcome) error {
+func (c *core) propose(t ticket, command []byte, p proposal) error {
 	if !c.leading {
 		return errNotLeader
 	}
 	if err := c.raw.Propose(t.before(command)); err != nil {
 		return notTaken(err)
 	}
-	c.proposals[t] = done
+	c.proposals[t] = p
 	return nil
 }
 

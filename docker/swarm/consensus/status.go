@@ -49,11 +49,8 @@ func (c *core) status() (Status, error) {
 		s.Leader = Leader{Member: m, Term: s.Term}
 	}
 	s.Vote, _ = c.known(r.Vote)
-	for _, m := range c.sortedMembers() {
-		p := Peer{Member: m, Leader: m.RaftID == r.Lead, Reachable: m.RaftID == c.n.self.RaftID, Match: r.Progress[m.RaftID].Match}
-		if other, ok := c.peers[m.RaftID]; ok {
-			p.Reachable = other.active.Load()
-		}
+	for _, p := range c.seen() {
+		p.Match = r.Progress[p.RaftID].Match
 		s.Peers = append(s.Peers, p)
 	}
 	var err error

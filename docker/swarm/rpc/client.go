@@ -77,7 +77,7 @@ func (k *conn) exchange(request []byte, limit int) (frame, error) {
 		return frame{}, err
 	}
 	answer, err := readFrame(k.tls, limit)
-	if err == nil && answer.kind == kindRequest {
+	if err == nil && answer.kind != kindAnswer && answer.kind != kindFailure {
 		err = errFrame
 	}
 	return answer, err
@@ -95,6 +95,11 @@ func (c *Client) take(ctx context.Context, address string) (*conn, error) {
 	if k := c.waiting(address); k != nil {
 		return k, nil
 	}
+	return c.dial(ctx, address)
+}
+
+// dial opens a connection.
+func (c *Client) dial(ctx context.Context, address string) (*conn, error) {
 	raw, err := c.Dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err

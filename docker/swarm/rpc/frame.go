@@ -20,6 +20,7 @@ const (
 	kindRequest byte = iota + 1
 	kindAnswer
 	kindFailure // the body is the text of an error
+	kindItem    // of a stream
 )
 
 // ErrTooLarge says that a frame, or what was to become one, is beyond the limit.
@@ -77,7 +78,7 @@ func readFrame(r io.Reader, limit int) (frame, error) {
 
 // decodeFrame reads what follows the length. The frame holds the bytes.
 func decodeFrame(b []byte) (frame, error) {
-	if len(b) < fixedSize || len(b) < fixedSize+int(b[1]) || b[0] < kindRequest || b[0] > kindFailure {
+	if len(b) < fixedSize || len(b) < fixedSize+int(b[1]) || b[0] < kindRequest || b[0] > kindItem {
 		return frame{}, errFrame
 	}
 	end := fixedSize + int(b[1])

@@ -92,7 +92,7 @@ type bed struct {
 	stopServing context.CancelFunc
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t *testing.T, more ...func(*Server)) *bed {
 	t.Helper()
 	b := &bed{T: t, luck: rand.New(rand.NewPCG(1, 1)), address: "192.168.1.2:2377"}
 	var stop context.CancelFunc
@@ -122,6 +122,9 @@ func newBed(t *testing.T) *bed {
 	b.server.Handle("wait", func(ctx context.Context, _ Request) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
 	b.server.Handle("fail", func(context.Context, Request) ([]byte, error) { return nil, io.ErrNoProgress })
 	b.server.Handle("big", func(context.Context, Request) ([]byte, error) { return make([]byte, 2<<20), nil })
+	for _, f := range more {
+		f(b.server)
+	}
 	l, err := b.far.Listen("tcp", b.address)
 	if err != nil {
 		t.Fatal(err)

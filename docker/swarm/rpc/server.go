@@ -49,6 +49,7 @@ type Server struct {
 
 type method struct {
 	handle Handler
+	stream Stream    // in place of handle
 	roles  []ca.Role // nil: anyone
 }
 
@@ -153,7 +154,12 @@ func (s *Server) answer(ctx context.Context, conn *tls.Conn, raw net.Conn, state
 		return false
 	}
 	r.Body = f.body
-	out, err := s.reply(ctx, f.method, state, r).encode(s.limit())
+	m, err := s.method(ctx, f.method, state)
+	if err == nil && m.stream != nil {
+		s.flow(ctx, conn, raw, m.stream, r)
+		return false
+	}
+	out, err := reply(ctx, m, r, err).encode(s.limit())
 	if err != nil {
 		if out, err = (frame{kind: kindFailure, body: []byte(err.Error())}).encode(s.limit()); err != nil {
 			return false
@@ -164,7 +170,8 @@ func (s *Server) answer(ctx context.Context, conn *tls.Conn, raw net.Conn, state
 	return err == nil
 }
 
-func (s *Server) reply(ctx context.Context, name string, state tls.ConnectionState, r Request) frame {
+// method finds what a request asks for, if the peer may.
+func (s *Server) method(ctx context.Context, name string, state tls.ConnectionState) (method, error) {
 	m, ok := s.methods[name]
 	err := fmt.Errorf("rpc error: code = Unimplemented desc = unknown method %q", name)
 	if ok {
@@ -175,7 +182,14 @@ func (s *Server) reply(ctx context.Context, name string, state tls.ConnectionSta
 	}
 	if err != nil {
 		s.refuse(ctx, &s.refused.denied, nil, err)
-		return frame{kind: kindFailure, body: []byte(err.Error())}
+	}
+	return m, err
+}
+
+// reply carries a request out, unless it was refused.
+func reply(ctx context.Context, m method, r Request, refused error) frame {
+	if refused != nil {
+		return frame{kind: kindFailure, body: []byte(refused.Error())}
 	}
 	body, err := m.handle(ctx, r)
 	if err != nil {
