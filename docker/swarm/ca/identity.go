@@ -21,9 +21,20 @@ type Identity struct {
 	Subject
 	NotBefore, NotAfter time.Time
 
-	cert  tls.Certificate
-	roots *x509.CertPool
+	cert   tls.Certificate
+	issuer *x509.Certificate
+	root   []byte // PEM
+	roots  *x509.CertPool
 }
+
+// Certificate is the certificate, with what stands between it and the root, and the key.
+func (id *Identity) Certificate() tls.Certificate { return id.cert }
+
+// Issuer is the certificate of who signed it. While the root is being rotated that is the new one, as the old has signed it.
+func (id *Identity) Issuer() *x509.Certificate { return id.issuer }
+
+// Root is the certificate that the node trusts, in PEM.
+func (id *Identity) Root() []byte { return id.root }
 
 // NewIdentity puts together a node's key, the certificate it was issued, and the root it trusts, all in PEM. It does not
 // ask whether the certificate has expired; but a certificate that the root did not sign is refused.
@@ -36,7 +47,7 @@ func NewIdentity(key, chain, root []byte) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new identity: %w", err)
 	}
-	id := &Identity{Subject: subject, NotBefore: cert.Leaf.NotBefore, NotAfter: cert.Leaf.NotAfter, cert: cert}
+	id := &Identity{Subject: subject, NotBefore: cert.Leaf.NotBefore, NotAfter: cert.Leaf.NotAfter, cert: cert, root: root}
 	if id.roots, err = pool(root); err != nil {
 		return nil, fmt.Errorf("new identity: root: %w", err)
 	}
@@ -48,9 +59,11 @@ func NewIdentity(key, chain, root []byte) (*Identity, error) {
 	for _, c := range chains[1:] {
 		between.AddCert(c)
 	}
-	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: id.roots, Intermediates: between, CurrentTime: id.NotAfter}); err != nil {
+	found, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: id.roots, Intermediates: between, CurrentTime: id.NotAfter})
+	if err != nil {
 		return nil, fmt.Errorf("new identity: %w", err)
 	}
+	id.issuer = found[0][1]
 	return id, nil
 }
 
