@@ -40,7 +40,7 @@ var beside = map[string][]string{
 	"docker/swarm/agent":     {"docker/swarm/quiet"},
 	"docker/swarm/executor":  {"docker/swarm/agent", "docker/swarm/directory", "docker/swarm/gossip", "docker/swarm/quiet"},
 	"docker/swarm/state":     {"docker/swarm/consensus"},
-	"docker/swarm/manager":   {"docker/swarm/allocate", "docker/swarm/ca", "docker/swarm/consensus", "docker/swarm/rpc", "docker/swarm/state"},
+	"docker/swarm/manager":   {"docker/swarm/allocate", "docker/swarm/ca", "docker/swarm/consensus", "docker/swarm/quiet", "docker/swarm/rpc", "docker/swarm/state"},
 	"docker/swarm/node": {
 		"docker/swarm/agent", "docker/swarm/ca", "docker/swarm/consensus", "docker/swarm/gossip", "docker/swarm/manager", "docker/swarm/quiet",
 		"docker/swarm/rpc", "docker/swarm/state",
@@ -68,7 +68,7 @@ var homes = []struct {
 	{"github.com/containerd/errdefs", []string{"cmd/netsim/dockercli"}},
 	{"github.com/opencontainers/image-spec", []string{"cmd/netsim/dockercli"}},
 	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli", "docker/swarm/quiet"}},
-	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api"}},
+	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api", "lab"}},
 	{"github.com/docker/go-events", []string{"docker/swarm"}},
 	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
@@ -76,8 +76,9 @@ var homes = []struct {
 	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-units", []string{"docker/api"}},
 	{"go.etcd.io/etcd/raft/v3", []string{"docker/swarm/consensus"}},
-	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api", "lab"}},
-	{"google.golang.org/grpc", []string{"docker/swarm/manager"}},
+	{"google.golang.org/grpc", []string{"docker/api", "docker/swarm"}},
+	{"github.com/gogo/protobuf", []string{"docker/api", "docker/swarm"}},
+	{"github.com/opencontainers/go-digest", []string{"docker/swarm/manager"}},
 }
 
 // anywhere are outside modules that any package may import.
