@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -17,30 +16,6 @@ Licensed to The Apache Software Foundation, http://www.apache.org/
 
 `
 
-const abUsage = `Usage: ab [options] [http[s]://]hostname[:port]/path
-Options are:
-    -n requests     Number of requests to perform
-    -c concurrency  Number of multiple requests to make at a time
-    -t timelimit    Seconds to max. to spend on benchmarking
-                    This implies -n 50000
-    -s timeout      Seconds to max. wait for each response
-                    Default is 30 seconds
-    -p postfile     File containing data to POST. Remember also to set -T
-    -T content-type Content-type header to use for POST/PUT data, eg.
-                    'application/x-www-form-urlencoded'
-                    Default is 'text/plain'
-    -i              Use HEAD instead of GET
-    -C attribute    Add cookie, eg. 'Apache=1234'. (repeatable)
-    -H attribute    Add Arbitrary header line, eg. 'Accept-Encoding: gzip'
-                    Inserted after all normal header lines. (repeatable)
-    -A attribute    Add Basic WWW Authentication, the attributes
-                    are a colon separated username and password.
-    -k              Use HTTP KeepAlive feature
-    -q              Do not show progress when doing more than 150 requests
-    -V              Print version number and exit
-    -m method       Method name
-    -h              Display usage information (this message)`
-
 // abStatus is the exit status of a bad command line of ab.
 const abStatus = 22
 
@@ -51,16 +26,16 @@ func runAb(ctx context.Context, c *Call) int {
 		if text != "" {
 			c.say("ab: %s", text)
 		}
-		return c.say1(abUsage, abStatus)
+		return c.usage(abStatus)
 	}
 	switch {
 	case err != nil:
-		return c.say1(fmt.Sprintf("ab: %v\nab: wrong number of arguments\n%s", err, abUsage), abStatus)
+		return c.badOption(err)
 	case opts.has("V"):
 		c.Printf("%s", abBanner)
 		return 0
 	case opts.has("h"):
-		c.Printf("%s\n", abUsage)
+		c.Printf("%s", c.usageOf("ab"))
 		return 0
 	case len(rest) != 1:
 		return unusable("wrong number of arguments")

@@ -12,7 +12,7 @@ import (
 func runArp(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "n a e v i: d s")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	device, _ := opts.last("i")
 	switch {
@@ -86,7 +86,13 @@ func (c *Call) arpLines(ctx context.Context, device string, numeric bool, rest [
 
 func (c *Call) arpChange(set bool, device string, args []string) int {
 	if len(args) == 0 || set && len(args) < 2 {
-		return c.Errorf("need host name and hardware address")
+		switch {
+		case c.busybox():
+			return c.Errorf("need host name")
+		case set && len(args) > 0:
+			return c.say1("arp: need hardware address", 255)
+		}
+		return c.say1("arp: need host name", 255)
 	}
 	addr, err := netip.ParseAddr(args[0])
 	if err != nil {

@@ -214,10 +214,10 @@ func awkCompare(a, b, op string) bool {
 func runAwk(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+F: v:")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	if len(rest) == 0 {
-		return c.fail(2, "no program was given")
+		return c.badUsage("no program was given")
 	}
 	rules, err := parseAwk(rest[0])
 	if err != nil {

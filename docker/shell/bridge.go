@@ -38,15 +38,15 @@ func runBrctl(_ context.Context, c *Call) int {
 	}
 	args := c.Args[1:]
 	if len(args) == 0 {
-		return c.say1("Usage: brctl [commands]\ncommands: show, showmacs, addbr, delbr, addif, delif", 1)
+		return c.usage(1)
 	}
 	want := map[string]int{"show": 0, "showmacs": 1, "addbr": 1, "delbr": 1, "addif": 2, "delif": 2}
 	n, ok := want[args[0]]
 	switch {
 	case !ok:
-		return c.say1("never heard of command ["+args[0]+"]", 1)
+		return c.badBrctl(args[0], "never heard of command ["+args[0]+"]\n"+strings.TrimSpace(c.usageOf("brctl")))
 	case len(args)-1 < n:
-		return c.say1("Incorrect number of arguments for command", 1)
+		return c.badBrctl("", "Incorrect number of arguments for command\nUsage: brctl "+args[0]+map[int]string{1: " <bridge>", 2: " <bridge> <device>"}[n])
 	case args[0] == "show":
 		return c.brctlShow(args[1:])
 	case args[0] == "addbr":
@@ -73,6 +73,17 @@ func runBrctl(_ context.Context, c *Call) int {
 		return c.say1("interface "+args[2]+" does not exist!", 1)
 	}
 	return c.brctlPort(args[0], br, port)
+}
+
+// badBrctl says what is wrong with a command line; the word that is no command is busybox's business.
+func (c *Call) badBrctl(word, text string) int {
+	switch {
+	case c.busybox() && word != "":
+		return c.Errorf("invalid argument '%s' to 'brctl'", word)
+	case c.busybox():
+		return c.usage(1)
+	}
+	return c.say1(text, 1)
 }
 
 func (c *Call) brctlPort(verb string, br, port *netns.Interface) int {
@@ -144,10 +155,16 @@ func runBridge(_ context.Context, c *Call) int {
 	}
 	args := c.Args[1:]
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		if !slices.Contains(strings.Fields("-s -statistics -d -details -o -oneline -c -compressvlans -color -t -timestamp"), args[0]) {
+			return c.say1("Option \""+args[0]+"\" is unknown, try \"bridge help\".", 255)
+		}
 		args = args[1:]
 	}
-	if len(args) == 0 {
-		return c.say1("Usage: bridge [ OPTIONS ] OBJECT { COMMAND | help }\nwhere  OBJECT := { link | fdb | vlan }", 255)
+	if len(args) == 0 || args[0] == "help" {
+		return c.usage(255)
+	}
+	if o := args[0]; o != "fdb" && !abbreviates(o, "link") && !abbreviates(o, "vlan") {
+		return c.say1("Object \""+o+"\" is unknown, try \"bridge help\".", 255)
 	}
 	i := &ipCall{Call: c, ns: c.Sys.NS, args: args[1:]}
 	if verb := i.verb(); verb != "show" && verb != "list" && verb != "ls" {
@@ -173,10 +190,8 @@ func runBridge(_ context.Context, c *Call) int {
 		c.showFDB(got["dev"], got["br"])
 	case abbreviates(args[0], "link"):
 		c.showPorts(got["dev"])
-	case abbreviates(args[0], "vlan"):
-		c.showVLANs(got["dev"])
 	default:
-		return c.say1("Object \""+args[0]+"\" is unknown, try \"bridge help\".", 255)
+		c.showVLANs(got["dev"])
 	}
 	return 0
 }
@@ -227,6 +242,9 @@ func (c *Call) showFDB(dev, br string) {
 
 // fdbChange is bridge fdb add|append|del MAC dev DEV [dst VTEP].
 func (c *Call) fdbChange(i *ipCall, verb string) int {
+	if !slices.Contains([]string{"add", "append", "replace", "del", "delete"}, verb) {
+		return c.say1("Command \""+verb+"\" is unknown, try \"bridge fdb help\".", 255)
+	}
 	got, err := i.pairs("mac", "dev", "dst", "vlan")
 	if err != nil {
 		return c.say1(err.Error(), 255)
@@ -243,13 +261,10 @@ func (c *Call) fdbChange(i *ipCall, verb string) int {
 	if m == nil || got["dst"] != "" {
 		return c.say1("RTNETLINK answers: Operation not supported", 2)
 	}
-	switch verb {
-	case "add", "append", "replace":
-		err = m.Bridge().AddStatic(dev.Name(), mac, 0)
-	case "del", "delete":
+	if verb[0] == 'd' {
 		err = m.Bridge().RemoveEntry(mac, 0)
-	default:
-		return c.say1("Command \""+verb+"\" is unknown, try \"bridge fdb help\".", 255)
+	} else {
+		err = m.Bridge().AddStatic(dev.Name(), mac, 0)
 	}
 	if err != nil {
 		return c.say1("RTNETLINK answers: No such file or directory", 2)

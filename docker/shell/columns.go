@@ -14,7 +14,7 @@ import (
 func runSort(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "r n u k: t: V f b")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	key := 0
 	if k, ok := opts.last("k"); ok {
@@ -86,7 +86,7 @@ func leading(s string) float64 {
 func runUniq(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "c d u i")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	last, count := "", 0
 	flush := func() error {
@@ -154,7 +154,7 @@ func selected(spans []span, n int) bool {
 func runCut(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "d: f: c: b: s")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	delim := "\t"
 	if d, ok := opts.last("d"); ok && d != "" {
@@ -216,10 +216,10 @@ func trSet(text string) []rune {
 func runTr(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+d s c C")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	if len(rest) == 0 || len(rest) == 1 && !opts.has("d", "s") {
-		return c.Errorf("missing operand")
+		return c.badUsage("missing operand")
 	}
 	from := trSet(rest[0])
 	var to []rune

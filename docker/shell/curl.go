@@ -68,14 +68,14 @@ const curlSpec = "s S v m: max-time: connect-timeout: o: w: H: X: d: i I L f k 4
 func runCurl(ctx context.Context, c *Call) int {
 	opts, urls, err := getopt(c.Args[1:], curlSpec)
 	if err != nil {
-		return c.say1(fmt.Sprintf("curl: %v\ncurl: try 'curl --help' for more information", err), curlUsage)
+		return c.badOption(err)
 	}
 	t := &curl{Call: c, opts: opts, method: "GET", resolve: map[string]netip.Addr{}}
 	if err := t.configure(&urls); err != nil {
-		return c.say1("curl: "+err.Error(), curlUsage)
+		return c.badUsage("%v", err)
 	}
 	if len(urls) == 0 {
-		return c.say1("curl: no URL specified!\ncurl: try 'curl --help' or 'curl --manual' for more information", curlUsage)
+		return c.badUsage("no URL specified!")
 	}
 	code := 0
 	for _, u := range urls {

@@ -11,7 +11,7 @@ import (
 func runLs(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "l a A 1 d h t r F")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	if len(rest) == 0 {
 		rest = []string{"."}
@@ -56,8 +56,11 @@ func (c *Call) lsLine(name string, i os.FileInfo, long bool) {
 
 func runRm(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "r R f i")
-	if err != nil {
-		return c.Errorf("%v", err)
+	switch {
+	case err != nil:
+		return c.badOption(err)
+	case len(rest) == 0 && !opts.has("f"):
+		return c.badUsage("missing operand")
 	}
 	code := 0
 	for _, name := range rest {
@@ -71,8 +74,11 @@ func runRm(_ context.Context, c *Call) int {
 
 func runMkdir(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "p m:")
-	if err != nil {
-		return c.Errorf("%v", err)
+	switch {
+	case err != nil:
+		return c.badOption(err)
+	case len(rest) == 0:
+		return c.badUsage("missing operand")
 	}
 	code := 0
 	for _, name := range rest {
@@ -92,8 +98,15 @@ func runMkdir(_ context.Context, c *Call) int {
 }
 
 func runTouch(_ context.Context, c *Call) int {
+	_, rest, err := getopt(c.Args[1:], "a c m")
+	switch {
+	case err != nil:
+		return c.badOption(err)
+	case len(rest) == 0:
+		return c.badUsage("missing file operand")
+	}
 	code := 0
-	for _, name := range c.Args[1:] {
+	for _, name := range rest {
 		f, err := c.Sys.open(path.Clean(absolute(c.Dir, name)), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 		if err == nil {
 			err = f.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -77,37 +78,61 @@ func try(t testing.TB, s *System, argv []string) {
 	}
 }
 
+// everyFlavour returns a machine of each flavour on one namespace, and the tools that each has: all of the table, together.
+func everyFlavour(t testing.TB) (systems []*System, tools [][]string) {
+	t.Helper()
+	host := small(t)
+	left := maps.Clone(table)
+	for f := range Flavour(len(flavourNames)) {
+		s := &System{NS: host.NS, Flavour: f, Files: host.Files}
+		if f == Host {
+			s.Sandboxes, s.Namespaces = host.Sandboxes, spacesFor(t, host.NS)
+		}
+		systems, tools = append(systems, s), append(tools, s.Tools())
+		for _, name := range s.Tools() {
+			delete(left, name)
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("no flavour has %v", slices.Sorted(maps.Keys(left)))
+	}
+	return systems, tools
+}
+
 // No tool panics or hangs, whatever its arguments are.
 func TestToolsBearAnyArguments(t *testing.T) {
-	s := small(t)
+	systems, tools := everyFlavour(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	names := s.Tools()
 	rounds := 8
 	if testing.Short() {
 		rounds = 2
 	}
-	for range rounds {
-		for _, name := range names {
-			try(t, s, append([]string{name}, argumentList(r)...))
+	for round := range rounds {
+		n := []int{int(Host), int(Busybox), int(Full), int(Ubuntu)}[round%4]
+		for _, name := range tools[n] {
+			try(t, systems[n], append([]string{name}, argumentList(r)...))
 		}
 	}
 }
 
 func FuzzTools(f *testing.F) {
-	s := small(f)
-	names := s.Tools()
-	for _, name := range names {
-		f.Add(name + " -h")
+	systems, tools := everyFlavour(f)
+	for n, names := range tools {
+		for _, name := range names {
+			f.Add(uint8(n), name+" -h")
+		}
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 50 {
-		f.Add(names[r.IntN(len(names))] + " " + strings.Join(argumentList(r), " "))
+	for n := range 80 {
+		names := tools[n%len(tools)]
+		f.Add(uint8(n%len(tools)), names[r.IntN(len(names))]+" "+strings.Join(argumentList(r), " "))
 	}
-	f.Fuzz(func(t *testing.T, line string) {
+	f.Fuzz(func(t *testing.T, flavour uint8, line string) {
+		n := int(flavour) % len(systems)
 		argv := strings.Split(line, " ")
-		if !slices.Contains(names, argv[0]) {
-			argv = append([]string{names[len(line)%len(names)]}, argv...)
+		if !slices.Contains(tools[n], argv[0]) {
+			argv = append([]string{tools[n][len(line)%len(tools[n])]}, argv...)
 		}
-		try(t, s, argv)
+		try(t, systems[n], argv)
 	})
 }

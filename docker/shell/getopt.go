@@ -49,6 +49,7 @@ func getopt(args []string, spec string) (opts options, rest []string, err error)
 		case strings.HasPrefix(a, "--"):
 			o, used, err := longOption(a[2:], args[i+1:], takes)
 			if err != nil {
+				err.at = i + 1
 				return nil, nil, err
 			}
 			opts = append(opts, o)
@@ -56,6 +57,7 @@ func getopt(args []string, spec string) (opts options, rest []string, err error)
 		case len(a) > 1 && a[0] == '-':
 			found, used, err := shortOptions(a[1:], args[i+1:], takes)
 			if err != nil {
+				err.at = i + 1
 				return nil, nil, err
 			}
 			opts = append(opts, found...)
@@ -69,36 +71,66 @@ func getopt(args []string, spec string) (opts options, rest []string, err error)
 	return opts, rest, nil
 }
 
-func longOption(a string, next []string, takes map[string]bool) (o option, used int, err error) {
+// What can be wrong with an option.
+const (
+	optionUnknown = iota
+	optionNeedsValue
+	optionTakesNone
+)
+
+// optionError is an option that getopt could not take.
+type optionError struct {
+	name  string // without dashes
+	long  bool   // it was given with two
+	wrong int
+	at    int // the place of the argument that it is in, from 1
+}
+
+// Error implements error in the words of the C library.
+func (e *optionError) Error() string {
+	switch {
+	case e.wrong == optionTakesNone:
+		return fmt.Sprintf("option '--%s' doesn't allow an argument", e.name)
+	case e.wrong == optionNeedsValue && !e.long:
+		return fmt.Sprintf("option requires an argument -- '%s'", e.name)
+	case e.wrong == optionNeedsValue:
+		return fmt.Sprintf("option '--%s' requires an argument", e.name)
+	case !e.long:
+		return fmt.Sprintf("invalid option -- '%s'", e.name)
+	}
+	return fmt.Sprintf("unrecognized option '--%s'", e.name)
+}
+
+func longOption(a string, next []string, takes map[string]bool) (o option, used int, err *optionError) {
 	name, value, given := strings.Cut(a, "=")
 	want, known := takes[name]
 	switch {
 	case !known || len(name) < 2:
-		return o, 0, fmt.Errorf("unrecognized option '--%s'", name)
+		return o, 0, &optionError{name: name, long: true}
 	case !want && given:
-		return o, 0, fmt.Errorf("option '--%s' doesn't allow an argument", name)
+		return o, 0, &optionError{name: name, wrong: optionTakesNone, long: true}
 	case want && !given && len(next) == 0:
-		return o, 0, fmt.Errorf("option '--%s' requires an argument", name)
+		return o, 0, &optionError{name: name, wrong: optionNeedsValue, long: true}
 	case want && !given:
 		return option{name, next[0]}, 1, nil
 	}
 	return option{name, value}, 0, nil
 }
 
-func shortOptions(a string, next []string, takes map[string]bool) (found options, used int, err error) {
+func shortOptions(a string, next []string, takes map[string]bool) (found options, used int, err *optionError) {
 	for i := range len(a) {
 		name := a[i : i+1]
 		want, known := takes[name]
 		switch {
 		case !known:
-			return nil, 0, fmt.Errorf("invalid option -- '%s'", name)
+			return nil, 0, &optionError{name: name}
 		case !want:
 			found = append(found, option{name: name})
 			continue
 		case i+1 < len(a):
 			return append(found, option{name, a[i+1:]}), 0, nil
 		case len(next) == 0:
-			return nil, 0, fmt.Errorf("option requires an argument -- '%s'", name)
+			return nil, 0, &optionError{name: name, wrong: optionNeedsValue}
 		}
 		return append(found, option{name, next[0]}), 1, nil
 	}

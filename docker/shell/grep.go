@@ -24,7 +24,7 @@ type grepper struct {
 func runGrep(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "c v i E F G P o q n l w x m: h H e: s color: quiet count invert-match ignore-case A: B: C:")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	var patterns []string
 	for _, o := range opts {
@@ -34,7 +34,10 @@ func runGrep(_ context.Context, c *Call) int {
 	}
 	if patterns == nil {
 		if len(rest) == 0 {
-			return c.fail(2, "no pattern was given")
+			if c.busybox() {
+				return c.usage(2)
+			}
+			return c.explainUsage()
 		}
 		patterns, rest = strings.Split(rest[0], "\n"), rest[1:]
 	}

@@ -56,7 +56,7 @@ func TestCurl(t *testing.T) {
 		{"curl -G -d x=1 c2:87", "GET /?x=1 HTTP/1.1", 0},
 		{"curl --resolve foo:80:172.17.0.3 foo", "hello", 0},
 		{"curl ftp://c2/", "curl: (1) Protocol \"ftp\" not supported or disabled in libcurl", 1},
-		{"curl -Z c2", "curl: invalid option -- 'Z'\ncurl: try 'curl --help' for more information", 2},
+		{"curl -Z c2", "curl: option -Z: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information", 2},
 		{"curl --retry 1 --retry-delay 0 --retry-connrefused -sS c2:9", "curl: (7) Failed to connect to c2 port 9: Connection refused", 7},
 	} {
 		b.expect(b.c1, tt.line, tt.want, tt.status)
@@ -135,7 +135,7 @@ web.			600	IN	A	172.17.0.3
 	b.expect(b.c1, "getent hosts nope", "", 2)
 	b.expect(busy, "nslookup web", "Server:    172.17.0.3\nAddress 1: 172.17.0.3\n\nName:      web\nAddress 1: 172.17.0.3 c2", 0)
 	b.expect(busy, "nslookup nope", "***nslookup: can't resolve 'nope'", 1)
-	b.expect(b.c1, "dig -y", "dig: invalid option -y", 1)
+	b.expect(b.c1, "dig -y", "Invalid option: -y\nUsage:  dig ***", 1)
 }
 
 // redis-cli sends commands and says why it cannot.

@@ -12,9 +12,19 @@ import (
 // runIfconfig is ifconfig: busybox's in its flavour, net-tools' elsewhere.
 func runIfconfig(_ context.Context, c *Call) int {
 	args := c.Args[1:]
-	all := len(args) > 0 && args[0] == "-a"
-	if all {
+	all := false
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && !c.busybox() {
+		switch args[0] {
+		case "-a":
+			all = true
+		case "-s", "-v":
+		default:
+			return c.say1("ifconfig: option `"+args[0]+"' not recognised.\nifconfig: `--help' gives usage information.", 1)
+		}
 		args = args[1:]
+	}
+	if len(args) > 0 && args[0] == "-a" {
+		all, args = true, args[1:]
 	}
 	if len(args) == 0 {
 		for _, i := range c.Sys.NS.Interfaces() {
@@ -59,8 +69,11 @@ func (c *Call) ifconfigSet(i *netns.Interface, args []string) int {
 			continue
 		}
 		p, err := parsePrefix(word)
-		if err != nil {
-			return c.say1(word+": Unknown host", 1)
+		switch {
+		case err != nil && c.busybox():
+			return c.Errorf("bad address '%s'", word)
+		case err != nil:
+			return c.say1(word+": Unknown host\nifconfig: `--help' gives usage information.", 1)
 		}
 		if len(args) > 1 && args[0] == "netmask" {
 			mask, err := netip.ParseAddr(args[1])
@@ -167,8 +180,13 @@ func runRoute(_ context.Context, c *Call) int {
 	if len(args) > 1 && (args[0] == "add" || args[0] == "del") {
 		return c.routeSet(args[0], args[1:])
 	}
-	if len(args) > 0 {
-		return c.say1(routeUsage, 4)
+	switch {
+	case len(args) > 0 && strings.HasPrefix(args[0], "-"):
+		return c.badOption(&optionError{name: args[0][1:min(2, len(args[0]))]})
+	case len(args) > 0 && c.busybox():
+		return c.usage(1)
+	case len(args) > 0:
+		return c.usage(3)
 	}
 	c.Printf("Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n")
 	for _, r := range c.Sys.NS.Routes() {

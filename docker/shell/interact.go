@@ -188,7 +188,7 @@ func (c *Call) prompt(dir string) string {
 func runShell(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+c: e x i l s u login norc")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	flags := ""
 	for _, f := range []string{"e", "u", "x"} {

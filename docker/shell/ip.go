@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -72,7 +73,13 @@ func runIP(ctx context.Context, c *Call) int {
 				return c.say1("Cannot open network namespace \""+i.args[1]+"\": No such file or directory", 255)
 			}
 			i.ns, i.args = ns, i.args[1:]
+		case "-V", "-Version":
+			c.Printf("ip utility, iproute2-6.1.0\n")
+			return 0
 		default:
+			if c.busybox() || o == "-h" || o == "-help" {
+				return i.usageIP("ip")
+			}
 			return c.say1("Option \""+o+"\" is unknown, try \"ip -help\".", 255)
 		}
 		i.args = i.args[1:]
@@ -89,7 +96,10 @@ func (c *Call) say1(line string, status int) int {
 func (i *ipCall) object(ctx context.Context) int {
 	object := i.next()
 	if object == "" {
-		return i.say1("Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\nwhere  OBJECT := { link | address | route | neighbour | netns }", 255)
+		return i.usageIP("ip")
+	}
+	if topic := ipTopic(object); len(i.args) > 0 && i.args[0] == "help" && topic != "" {
+		return i.usageIP(topic)
 	}
 	var err error
 	switch {
@@ -104,6 +114,9 @@ func (i *ipCall) object(ctx context.Context) int {
 	case object == "netns":
 		return i.netns(ctx)
 	default:
+		if i.busybox() || object == "help" {
+			return i.usageIP("ip")
+		}
 		return i.say1("Object \""+object+"\" is unknown, try \"ip help\".", 1)
 	}
 	var e *errIP
@@ -116,6 +129,35 @@ func (i *ipCall) object(ctx context.Context) int {
 		i.printJSON()
 	}
 	return 0
+}
+
+// ipTopic returns what the usage of an object is filed under; "": it is no object.
+func ipTopic(object string) string {
+	for _, o := range []string{"address", "link", "route", "neighbour"} {
+		if abbreviates(object, o) {
+			return "ip-" + o
+		}
+	}
+	if object == "netns" {
+		return "ip-netns"
+	}
+	return ""
+}
+
+// usageIP writes how ip, or one of its objects, is used.
+func (i *ipCall) usageIP(topic string) int {
+	if i.busybox() {
+		return i.usage(1)
+	}
+	return i.say1(strings.TrimSuffix(i.usageOf(topic), "\n"), 255)
+}
+
+// errUnknown is the error about a word that is no command of an object.
+func (i *ipCall) errUnknown(verb, object string) error {
+	if i.busybox() {
+		return &errIP{"ip: invalid argument '" + verb + "' to 'ip'", 1}
+	}
+	return &errIP{"Command \"" + verb + "\" is unknown, try \"ip " + object + " help\".", 255}
 }
 
 // abbreviates tells whether a word is a beginning of another.
@@ -148,7 +190,7 @@ func (i *ipCall) pairs(first string, keywords ...string) (map[string]string, err
 		for _, k := range keywords {
 			if word == k {
 				if len(i.args) == 0 {
-					return nil, bad("Command line is not complete. Try option \"help\"")
+					return nil, incomplete()
 				}
 				got[k], known = i.next(), true
 			}
@@ -157,7 +199,7 @@ func (i *ipCall) pairs(first string, keywords ...string) (map[string]string, err
 			continue
 		}
 		if _, twice := got[first]; twice || first == "" {
-			return nil, bad("Error: either \"" + word + "\" is duplicate, or \"" + word + "\" is a garbage.")
+			return nil, &errIP{"Error: either \"" + cmp.Or(first, word) + "\" is duplicate, or \"" + word + "\" is a garbage.", 255}
 		}
 		got[first] = word
 	}

@@ -18,7 +18,7 @@ func (i *ipCall) address() error {
 	case verb == "flush":
 		return i.addressFlush()
 	case !abbreviates(verb, "show") && !abbreviates(verb, "list") && verb != "ls":
-		i.args = append([]string{verb}, i.args...)
+		return i.errUnknown(verb, "address")
 	}
 	all, err := i.wanted()
 	if err != nil {
@@ -96,7 +96,7 @@ func (i *ipCall) addressChange(add bool) error {
 		return err
 	}
 	if got["local"] == "" {
-		return bad("Cannot find address: an address is wanted")
+		return bad("Not enough information: \"dev\" argument is required.")
 	}
 	p, err := parsePrefix(got["local"])
 	if err != nil {

@@ -12,32 +12,6 @@ import (
 	"github.com/netsim-lab/netsim/docker/iperf"
 )
 
-const iperfUsage = `Usage: iperf3 [-s|-c host] [options]
-       iperf3 [-h|--help] [-v|--version]
-
-Server or Client:
-  -p, --port      #         server port to listen on/connect to
-  -i, --interval  #         seconds between periodic throughput reports
-  -B, --bind      <host>    bind to the interface associated with the address <host>
-  -J, --json                output in JSON format
-Server specific:
-  -s, --server              run in server mode
-  -1, --one-off             handle one client connection then exit
-Client specific:
-  -c, --client    <host>    run in client mode, connecting to <host>
-  -u, --udp                 use UDP rather than TCP
-  --connect-timeout #       timeout for control connection setup (ms)
-  -b, --bitrate #[KMG]      target bitrate in bits/sec (0 for unlimited)
-                            (default 1 Mbit/sec for UDP, unlimited for TCP)
-  -t, --time      #         time in seconds to transmit for (default 10 secs)
-  -n, --bytes     #[KMG]    number of bytes to transmit (instead of -t)
-  -l, --length    #[KMG]    length of buffer to read or write
-                            (default 128 KB for TCP, dynamic or 1460 for UDP)
-  -P, --parallel  #         number of parallel client streams to run
-  -R, --reverse             run in reverse mode (server sends, client receives)
-  -O, --omit N              perform pre-test for N seconds and omit the pre-test statistics
-`
-
 const iperfSpec = "s c: p: i: B: J 1 u b: t: n: l: P: R O: 4 V h v f: D server client: port: interval: bind: json one-off udp connect-timeout: bitrate: " +
 	"bandwidth: time: bytes: length: parallel: reverse omit: help version version4 verbose format: forceflush daemon"
 
@@ -47,19 +21,19 @@ func runIperf3(ctx context.Context, c *Call) int {
 	host, client := opts.last("c", "client")
 	server := opts.has("s", "server")
 	bad := func(text string) int {
-		return c.say1("iperf3: parameter error - "+text+"\n\n"+iperfUsage, 1)
+		return c.say1("iperf3: parameter error - "+text+"\n\n"+c.usageOf("iperf3"), 1)
 	}
 	switch {
 	case err != nil:
-		return c.say1(fmt.Sprintf("iperf3: %v\n%s", err, iperfUsage), 1)
+		return c.badOption(err)
 	case opts.has("h", "help"):
-		c.Printf("%s", iperfUsage)
+		c.Printf("%s", c.usageOf("iperf3"))
 		return 0
 	case opts.has("v", "version"):
 		c.Printf("iperf %s\n%s\n", iperf.Version, c.kernelText())
 		return 0
 	case len(rest) > 0:
-		return c.say1(iperfUsage, 1)
+		return c.usage(1)
 	case client && server:
 		return bad("cannot be both server and client")
 	case !client && !server:

@@ -204,7 +204,7 @@ func (i *ipCall) link() error {
 	case abbreviates(verb, "delete"):
 		return i.linkDelete()
 	case !abbreviates(verb, "show") && !abbreviates(verb, "list") && verb != "ls":
-		i.args = append([]string{verb}, i.args...)
+		return i.errUnknown(verb, "link")
 	}
 	all, err := i.wanted()
 	if err != nil {

@@ -20,7 +20,7 @@ func (i *ipCall) linkSet() error {
 		name = i.next()
 	}
 	if name == "" {
-		return incomplete()
+		return &errIP{"Not enough information: \"dev\" argument is required.", 255}
 	}
 	change, err := i.linkChange()
 	if err != nil {

@@ -119,17 +119,6 @@ func (s *System) bound(p string) string {
 	return p
 }
 
-// netnsUsage is what ip netns help prints.
-const netnsUsage = `Usage: ip netns list
-       ip netns add NAME
-       ip netns set NAME NETNSID
-       ip [-all] netns delete [NAME]
-       ip netns identify [PID]
-       ip netns pids NAME
-       ip [-all] netns exec [NAME] cmd ...
-       ip netns monitor
-       ip netns list-id`
-
 // netns is ip netns: list, add, delete, identify, pids and exec.
 func (i *ipCall) netns(ctx context.Context) int {
 	switch verb := i.next(); verb {
@@ -145,8 +134,6 @@ func (i *ipCall) netns(ctx context.Context) int {
 		return i.netnsPids()
 	case "exec":
 		return i.netnsExec(ctx)
-	case "help":
-		return i.say1(netnsUsage, 255)
 	default:
 		return i.say1("Command \""+verb+"\" is unknown, try \"ip netns help\".", 255)
 	}

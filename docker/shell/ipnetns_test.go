@@ -21,10 +21,10 @@ type spaces struct {
 	wg  sync.WaitGroup
 }
 
-func newSpaces(b *bench, home *netns.Namespace) *spaces {
-	ctx, cancel := context.WithCancel(b.ctx)
+func spacesFor(t testing.TB, home *netns.Namespace) *spaces {
+	ctx, cancel := context.WithCancel(context.Background())
 	s := &spaces{home: home, ctx: ctx, all: map[string]*netns.Namespace{}}
-	b.Cleanup(func() { cancel(); s.wg.Wait() })
+	t.Cleanup(func() { cancel(); s.wg.Wait() })
 	return s
 }
 
@@ -63,7 +63,7 @@ func (s *spaces) Enter(*netns.Namespace) func() { return func() {} }
 // statuses are those of iproute2.
 func TestIPNetns(t *testing.T) {
 	b := newBench(t)
-	b.host.Namespaces = newSpaces(b, b.host.NS)
+	b.host.Namespaces = spacesFor(b, b.host.NS)
 	b.host.Processes = func() []Process { return []Process{{PID: 1, Command: "/sbin/init"}, {PID: 77, Command: "web"}} }
 	b.host.ProcessNS = func(pid int) (*netns.Namespace, bool) {
 		ns, ok := map[int]*netns.Namespace{1: b.host.NS, 77: b.c1.NS}[pid]
@@ -89,7 +89,7 @@ func TestIPNetns(t *testing.T) {
 		{"ip netns exec nope ls", `Cannot open network namespace "nope": No such file or directory`, 255},
 		{"ip netns exec red nosuchcmd", `exec of "nosuchcmd" failed: No such file or directory`, 1},
 		{"ip netns frob", `Command "frob" is unknown, try "ip netns help".`, 255},
-		{"ip netns help 2>&1 | head -1", "Usage: ip netns list", 0},
+		{"ip netns help 2>&1 | head -1", "Usage:\tip netns list", 0},
 		{"ip netns pids nope", "Cannot open network namespace: No such file or directory", 1},
 
 		{"ip link add v0 type veth peer name v1 && ip link show v1", "#: v1@v0: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN mode DEFAULT group default\n    link/ether * brd ff:ff:ff:ff:ff:ff", 0},

@@ -24,7 +24,7 @@ func (i *ipCall) route(ctx context.Context) error {
 	case abbreviates(verb, "delete"):
 		return i.routeDelete()
 	case !abbreviates(verb, "show") && !abbreviates(verb, "list") && verb != "ls":
-		i.args = append([]string{verb}, i.args...)
+		return i.errUnknown(verb, "route")
 	}
 	got, err := i.pairs("to", "to", "dev", "via", "table", "proto", "scope")
 	if err != nil {
@@ -192,7 +192,7 @@ func (i *ipCall) neighbour() error {
 		return i.neighbourChange(verb)
 	case verb == "flush":
 	case !abbreviates(verb, "show") && !abbreviates(verb, "list") && verb != "ls":
-		i.args = append([]string{verb}, i.args...)
+		return i.errUnknown(verb, "neigh")
 	}
 	got, err := i.pairs("to", "to", "dev", "nud")
 	if err != nil {

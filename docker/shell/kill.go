@@ -135,7 +135,7 @@ func runPgrep(_ context.Context, c *Call) int {
 	}
 	opts, names, err := getopt(args, "f x l a o n s q")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	if len(names) == 0 {
 		return c.noNames(tool)

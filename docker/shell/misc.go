@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 func runTrue(context.Context, *Call) int { return 0 }
@@ -18,7 +19,7 @@ func runFalse(context.Context, *Call) int { return 1 }
 func runHostname(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "i I s f d")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	switch {
 	case len(rest) > 0:
@@ -58,7 +59,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 func runSleep(ctx context.Context, c *Call) int {
 	if len(c.Args) < 2 {
-		return c.Errorf("missing operand")
+		return c.badUsage("missing operand")
 	}
 	var total time.Duration
 	for _, a := range c.Args[1:] {
@@ -81,7 +82,7 @@ func runSleep(ctx context.Context, c *Call) int {
 func runDate(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "u R")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	now := time.Now()
 	if opts.has("u") {
@@ -182,6 +183,9 @@ func runID(_ context.Context, c *Call) int {
 }
 
 func runWhoami(_ context.Context, c *Call) int {
+	if len(c.Args) > 1 {
+		return c.badUsage("extra operand '%s'", c.Args[1])
+	}
 	c.Printf("root\n")
 	return 0
 }
@@ -189,7 +193,7 @@ func runWhoami(_ context.Context, c *Call) int {
 func runUname(_ context.Context, c *Call) int {
 	opts, _, err := getopt(c.Args[1:], "a s n r v m o p i")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	var words []string
 	for _, part := range []option{{"s", "Linux"}, {"n", c.Sys.hostname()}, {"r", kernel}, {"v", "#66-Ubuntu SMP Wed Oct 19 14:12:37 UTC 2016"},
@@ -204,6 +208,17 @@ func runUname(_ context.Context, c *Call) int {
 
 // runPs is ps: what the system says that runs, and the commands of this session.
 func runPs(_ context.Context, c *Call) int {
+	for _, a := range c.Args[1:] {
+		for _, letter := range strings.TrimPrefix(a, "-") {
+			switch {
+			case a[0] != '-' || letter == '-' || unicode.IsLetter(letter):
+			case c.busybox():
+				return c.badOption(&optionError{name: string(letter)})
+			default:
+				return c.say1("error: garbage option\n"+strings.TrimSuffix(c.usageOf("ps"), "\n"), 1)
+			}
+		}
+	}
 	all := c.everyProcess()
 	if c.busybox() {
 		c.Printf("PID   USER     TIME   COMMAND\n")
@@ -227,13 +242,13 @@ func runPs(_ context.Context, c *Call) int {
 func runTimeout(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+s: signal: k: kill-after: t: preserve-status foreground")
 	if err != nil {
-		return c.fail(125, "%v", err)
+		return c.badOption(err)
 	}
 	if t, ok := opts.last("t"); ok { // busybox before 1.30
 		rest = append([]string{t}, rest...)
 	}
 	if len(rest) < 2 {
-		return c.fail(125, "missing operand")
+		return c.badUsage("missing operand")
 	}
 	d, err := seconds(rest[0])
 	if err != nil {
@@ -281,7 +296,7 @@ func runYes(ctx context.Context, c *Call) int {
 func runXargs(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+n: I: r t")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	var text strings.Builder
 	if err := copyText(&text, c.In, maxScript); err != nil {
@@ -327,7 +342,7 @@ func runXargs(ctx context.Context, c *Call) int {
 func runSysctl(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "w n a q e")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	if opts.has("a") {
 		for p := range generated {

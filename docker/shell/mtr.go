@@ -48,18 +48,19 @@ type mtrRow struct {
 	squares                 float64 // of the distances from the mean (Welford)
 }
 
-const mtrUsage = `usage: mtr [-hrwnj] [-c COUNT] [-i SECONDS] [-s PACKETSIZE] [-m MAXHOPS] [-G SECONDS]
-           [--report] [--report-wide] [--json] [--no-dns] HOSTNAME`
-
 // runMtr is mtr as it reports: there is no screen to draw on, so it always does.
 func runMtr(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "r w n b j h v 4 c: i: s: m: G: report report-wide no-dns json help report-cycles: interval: psize: max-ttl: gracetime: show-ips")
 	switch {
 	case err != nil:
-		return c.say1(fmt.Sprintf("mtr: %v\n%s", err, mtrUsage), 1)
-	case opts.has("h", "help"), len(rest) != 1:
-		c.Printf("%s\n", mtrUsage)
+		return c.badOption(err)
+	case opts.has("h", "help"):
+		c.Printf("%s", c.usageOf("mtr"))
 		return 0
+	case len(rest) > 1:
+		return c.usage(1)
+	case len(rest) == 0:
+		rest = []string{"localhost"} // as the real one does
 	}
 	m := &mtr{Call: c, name: rest[0], cycles: 10, interval: time.Second, grace: 5 * time.Second, hops: 30, size: 64,
 		numeric: opts.has("n", "no-dns"), wide: opts.has("w", "report-wide"), sentAt: map[uint16]mtrProbe{}}

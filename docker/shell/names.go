@@ -34,7 +34,10 @@ const (
 func runDig(ctx context.Context, c *Call) int {
 	q, server, err := c.parseDig()
 	if err != nil {
-		c.Printf("dig: %v\n", err)
+		c.say("%v", err)
+		if strings.HasPrefix(err.Error(), "Invalid option: ") {
+			return c.usage(digUsage)
+		}
 		return digUsage
 	}
 	port := uint16(53)
@@ -89,8 +92,6 @@ func (q *digQuery) ask(ctx context.Context, s *System) *dns.Reply {
 	return nil
 }
 
-var errDig = errors.New("couldn't understand the command line")
-
 func (c *Call) parseDig() (q *digQuery, server string, err error) {
 	q = &digQuery{typ: dns.TypeA, timeout: 5 * time.Second, tries: 3, options: dns.DigOptions{Args: c.Args[1:]}}
 	args := c.Args[1:]
@@ -100,7 +101,7 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 		value := ""
 		if len(a) == 2 && a[0] == '-' && strings.Contains("xptqcbfk", a[1:]) {
 			if i++; i == len(args) {
-				return nil, "", errDig
+				return nil, "", errors.New("Invalid option: " + a)
 			}
 			value = args[i]
 		}
@@ -114,7 +115,7 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 		case a == "-x":
 			addr, err := netip.ParseAddr(value)
 			if err != nil {
-				return nil, "", errors.New("invalid address " + value)
+				return nil, "", errors.New("Invalid IP address " + value)
 			}
 			q.name, q.typ = dns.ReverseName(addr), dns.TypePTR
 		case a == "-p":
@@ -131,7 +132,7 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 			q.name = value
 		case a == "-4", a == "-6", a == "-c", a == "IN", a == "in":
 		case strings.HasPrefix(a, "-"):
-			return nil, "", errors.New("invalid option " + a)
+			return nil, "", errors.New("Invalid option: " + a)
 		default:
 			plain = append(plain, a)
 		}
@@ -192,7 +193,7 @@ func (q *digQuery) plus(o string) error {
 	part, ok := parts[plain]
 	switch {
 	case !ok:
-		return errors.New("invalid option: +" + o)
+		return errors.New("Invalid option: +" + o)
 	case no:
 		q.options.Hide |= part
 	default:
@@ -209,8 +210,8 @@ func runNslookup(ctx context.Context, c *Call) int {
 			args = append(args, a)
 		}
 	}
-	if len(args) == 0 {
-		return c.Errorf("no name was given")
+	if len(args) == 0 || len(args) > 2 {
+		return c.usage(1)
 	}
 	conf := c.Sys.resolvConf()
 	servers := conf.Servers()
@@ -292,8 +293,11 @@ func (c *Call) nslookupReverse(ctx context.Context, a netip.Addr, servers []neti
 // runHost is host NAME [SERVER].
 func runHost(ctx context.Context, c *Call) int {
 	_, rest, err := getopt(c.Args[1:], "t: v a W: R:")
-	if err != nil || len(rest) == 0 {
-		return c.say1("Usage: host [-t type] {name} [server]", 1)
+	switch {
+	case err != nil:
+		return c.badOption(err)
+	case len(rest) == 0:
+		return c.usage(1)
 	}
 	conf := c.Sys.resolvConf()
 	q := &digQuery{servers: conf.Servers(), typ: dns.TypeA, timeout: conf.Timeout(), tries: conf.Attempts()}

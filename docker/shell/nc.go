@@ -28,7 +28,7 @@ type netcat struct {
 func runNc(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "z v l u n k N q: w: p: s: 4 t")
 	if err != nil {
-		return c.badOption(err, 1)
+		return c.badOption(err)
 	}
 	n := &netcat{Call: c, verbose: opts.has("v"), scan: opts.has("z"), udp: opts.has("u")}
 	for _, o := range opts {
@@ -52,7 +52,10 @@ func runNc(ctx context.Context, c *Call) int {
 		return n.listen(ctx, rest)
 	}
 	if len(rest) != 2 {
-		return c.say1("usage: nc [-lnuvz] [-p port] [-w timeout] [host] [port]", 1)
+		if len(rest) == 1 && !c.busybox() {
+			return c.Errorf("missing port number")
+		}
+		return c.usage(1)
 	}
 	addr, err := c.Sys.lookup(ctx, rest[0])
 	if err != nil {
@@ -277,6 +280,9 @@ func (n *netcat) listenUDP(ctx context.Context, at string) int {
 // runTelnet is telnet HOST PORT.
 func runTelnet(ctx context.Context, c *Call) int {
 	if len(c.Args) < 2 || len(c.Args) > 3 {
+		if c.busybox() {
+			return c.usage(1)
+		}
 		return c.say1("Usage: telnet HOST [PORT]", 1)
 	}
 	port := "23"

@@ -38,7 +38,7 @@ func runIptables(_ context.Context, c *Call) int {
 func runIptablesSave(_ context.Context, c *Call) int {
 	opts, _, err := getopt(c.Args[1:], "c t: counters table:")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	text := c.Sys.NS.Netfilter().Save(opts.has("c", "counters"))
 	table, only := opts.last("t", "table")
@@ -85,7 +85,7 @@ func runConntrack(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "L D F C E e: event p: s: d: r: q: n g j o: proto: src: dst: reply-src: reply-dst: sport: dport: "+
 		"orig-port-src: orig-port-dst: state: src-nat dst-nat any-nat dump delete flush count f: family:")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	if len(rest) > 0 && rest[0] != "conntrack" {
 		return c.fail(2, "v1.4.3 (conntrack-tools): unknown table '%s'", rest[0])

@@ -22,8 +22,8 @@ func TestIPNextHops(t *testing.T) {
 		{"ip route add 10.0.0.0/8 nexthop via 10.9.9.9", "RTNETLINK answers: Network is unreachable", 2},
 		{"ip route add 10.0.0.0/8 nexthop via 10.9.9.9 dev eth0", "RTNETLINK answers: Network is unreachable", 2},
 		{"ip route add 10.0.0.0/8 nexthop via 172.17.0.2 dev eth9", "Cannot find device \"eth9\"", 1},
-		{"ip route add 10.0.0.0/8 nexthop via 172.17.0.2 dev", "Command line is not complete. Try option \"help\"", 1},
-		{"ip route add 10.0.0.0/8 nexthop dev docker0 hop", "Error: either \"hop\" is duplicate, or \"hop\" is a garbage.", 1},
+		{"ip route add 10.0.0.0/8 nexthop via 172.17.0.2 dev", "Command line is not complete. Try option \"help\"", 255},
+		{"ip route add 10.0.0.0/8 nexthop dev docker0 hop", "Error: either \"hop\" is duplicate, or \"hop\" is a garbage.", 255},
 	} {
 		b.expect(b.host, tt.line, tt.want, tt.status)
 	}

@@ -12,7 +12,7 @@ func runNft(_ context.Context, c *Call) int {
 	opts, words, err := getopt(c.Args[1:], "+n a s y v nn numeric version handle stateless")
 	switch {
 	case err != nil:
-		return c.fail(1, "%v", err)
+		return c.badOption(err)
 	case opts.has("v", "version"):
 		c.Printf("nftables v1.0.6 (Lester Gooch #5)\n")
 		return 0

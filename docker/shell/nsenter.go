@@ -3,7 +3,6 @@ package shell
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -21,11 +20,7 @@ type nsenter struct {
 func runNsenter(ctx context.Context, c *Call) int {
 	n, err := parseNsenter(c.Args[1:])
 	if err != nil {
-		c.say("%s: %v", c.name(), err)
-		if c.busybox() {
-			return 1
-		}
-		return c.say1("Try 'nsenter --help' for more information.", 1)
+		return c.badOption(err)
 	}
 	if len(n.argv) == 0 {
 		n.argv = []string{"sh"}
@@ -86,14 +81,14 @@ func (n *nsenter) long(a string, rest []string) ([]string, error) {
 	case "target":
 		if !given {
 			if len(rest) == 0 {
-				return nil, fmt.Errorf("option '--%s' requires an argument", name)
+				return nil, &optionError{name: name, long: true, wrong: optionNeedsValue}
 			}
 			value, rest = rest[0], rest[1:]
 		}
 		n.target = value
 	case "mount", "uts", "ipc", "pid", "user", "cgroup", "root", "wd", "preserve-credentials", "no-fork":
 	default:
-		return nil, fmt.Errorf("unrecognized option '--%s'", name)
+		return nil, &optionError{name: name, long: true}
 	}
 	return rest, nil
 }
@@ -112,14 +107,14 @@ func (n *nsenter) short(a string, rest []string) ([]string, error) {
 				return rest, nil
 			}
 			if len(rest) == 0 {
-				return nil, fmt.Errorf("option requires an argument -- 't'")
+				return nil, &optionError{name: "t", wrong: optionNeedsValue}
 			}
 			n.target = rest[0]
 			return rest[1:], nil
 		case 'm', 'u', 'i', 'p', 'U', 'C', 'r', 'w':
 			return rest, nil
 		default:
-			return nil, fmt.Errorf("invalid option -- '%c'", letter)
+			return nil, &optionError{name: string(letter)}
 		}
 	}
 	return rest, nil

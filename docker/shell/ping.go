@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/netsim-lab/netsim/fabric/wire"
@@ -33,7 +34,7 @@ type pingOptions struct {
 func runPing(ctx context.Context, c *Call) int {
 	o, err := parsePing(c.Args[1:])
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badPing(err)
 	}
 	p := &pinging{c: c, o: o, style: iputils{}}
 	if c.busybox() {
@@ -54,6 +55,23 @@ func runPing(ctx context.Context, c *Call) int {
 	}
 	return p.run(ctx)
 }
+
+// badPing says what is wrong with the command line (iputils 20221126).
+func (c *Call) badPing(err error) int {
+	var option *optionError
+	switch {
+	case errors.As(err, &option):
+		return c.badOption(err)
+	case c.busybox() && errors.Is(err, errNoDestination):
+		return c.usage(1)
+	}
+	if c.busybox() {
+		return c.Errorf("%s", strings.Replace(err.Error(), "invalid argument: ", "invalid number ", 1))
+	}
+	return c.Errorf("%v", err)
+}
+
+var errNoDestination = errors.New("usage error: Destination address required")
 
 // source returns the address that -I asks for: an interface's, or itself.
 func (c *Call) source(device string) (netip.Addr, error) {
@@ -77,7 +95,7 @@ func parsePing(args []string) (*pingOptions, error) {
 		return nil, err
 	}
 	if len(rest) != 1 {
-		return nil, errors.New("usage error: Destination address required")
+		return nil, errNoDestination
 	}
 	o := &pingOptions{name: rest[0], size: 56, interval: time.Second, wait: 10 * time.Second}
 	for _, opt := range opts {

@@ -46,7 +46,7 @@ From 172.17.0.2 icmp_seq=1 Destination Host Unreachable
 		{"a name that is not known", b.c1, "ping foo", "ping: foo: Name or service not known", 2},
 		{"no name server", deaf, "echo nameserver 172.17.0.2 > /etc/resolv.conf; ping slow", "ping: slow: Temporary failure in name resolution", 2},
 		{"no route", b.outside, "ping 9.9.9.9", "connect: Network is unreachable", 2},
-		{"bad usage", b.c1, "ping -c x c2", "ping: invalid argument: 'x'", 2},
+		{"bad usage", b.c1, "ping -c x c2", "ping: invalid argument: 'x'", 1},
 		{"busybox", busy, "ping -c 1 c2", `
 PING c2 (172.17.0.3): 56 data bytes
 64 bytes from 172.17.0.3: seq=0 ttl=64 time=# ms

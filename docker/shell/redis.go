@@ -15,7 +15,7 @@ import (
 func runRedis(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "+h: p: n: a: raw no-raw c u:")
 	if err != nil {
-		return c.say1(fmt.Sprintf("Unrecognized option or bad number of args for: '%v'", err), 1)
+		return c.badOption(err)
 	}
 	host, port := "127.0.0.1", "6379"
 	if h, ok := opts.last("h"); ok {

@@ -7,8 +7,13 @@ import (
 	"strings"
 )
 
-const routeUsage = `Usage: route [-n]                              List kernel routing tables
-       route {add|del} [-net|-host] TARGET [netmask MASK] [gw GATEWAY] [metric N] [[dev] IF]`
+// routeSetUsage is what route add and del print without a target.
+const routeSetUsage = `Usage: inet_route [-vF] del {-host|-net} Target[/prefix] [gw Gw] [metric M] [[dev] If]
+       inet_route [-vF] add {-host|-net} Target[/prefix] [gw Gw] [metric M]
+                              [netmask N] [mss Mss] [window W] [irtt I]
+                              [mod] [dyn] [reinstate] [[dev] If]
+       inet_route [-vF] add {-host|-net} Target[/prefix] [metric M] reject
+       inet_route [-FC] flush      NOT supported`
 
 // routeSet is route add and del: what it says is done as ip route does it.
 func (c *Call) routeSet(verb string, args []string) int {
@@ -21,7 +26,7 @@ func (c *Call) routeSet(verb string, args []string) int {
 			continue
 		case "netmask", "gw", "metric", "dev":
 			if len(args) == 0 {
-				return c.say1(routeUsage, 4)
+				return c.badRoute()
 			}
 			switch word {
 			case "netmask":
@@ -41,7 +46,7 @@ func (c *Call) routeSet(verb string, args []string) int {
 		}
 	}
 	if target == "" {
-		return c.say1(routeUsage, 4)
+		return c.badRoute()
 	}
 	if m, err := netip.ParseAddr(mask); err == nil && m.Is4() {
 		target += "/" + strconv.Itoa(maskBits(m))
@@ -64,6 +69,14 @@ func (c *Call) routeSet(verb string, args []string) int {
 		return c.say1(request+strings.TrimPrefix(e.text, "RTNETLINK answers: "), 7)
 	}
 	return c.say1(target+": Unknown host", 1)
+}
+
+// badRoute says how route add and del are used. The real one's status is 0.
+func (c *Call) badRoute() int {
+	if c.busybox() {
+		return c.usage(1)
+	}
+	return c.say1(routeSetUsage, 0)
 }
 
 // netstatInterfaces is netstat -i.

@@ -233,7 +233,7 @@ func (cmd *sedCommand) applies(line string, n int, last bool) bool {
 func runSed(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "n e: E r s quiet regexp-extended")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	var script []string
 	for _, o := range opts {

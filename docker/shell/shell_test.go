@@ -153,7 +153,7 @@ func TestFlavours(t *testing.T) {
 	runIn(t, ub, "ping localhost", "sh: ping: not found", 127)
 	runIn(t, ub, "apt-get install -y iputils-ping", "***E: Unable to locate package iputils-ping", 100)
 	runIn(t, ub, "apt-get update > /dev/null && apt-get install -y iputils-ping", "***0 upgraded, 1 newly installed, 0 to remove and 0 not upgraded.\nSetting up iputils-ping ...", 0)
-	runIn(t, ub, "ping", "ping: usage error: Destination address required", 2)
+	runIn(t, ub, "ping", "ping: usage error: Destination address required", 1)
 	runIn(t, ub, "apt-get install -y nosuch", "***E: Unable to locate package nosuch", 100)
 	busy := idle(t, Busybox)
 	for _, name := range []string{"curl", "dig", "tcpdump", "bash", "apt-get", "iptables"} {

@@ -46,7 +46,7 @@ const listenBacklog = 128
 func runSs(_ context.Context, c *Call) int {
 	opts, _, err := getopt(c.Args[1:], "l t u a n p 4 s o e i m tcp udp listening all numeric processes")
 	if err != nil {
-		return c.badOption(err, 1)
+		return c.badOption(err)
 	}
 	f := newSocketFilter(opts)
 	both, proto := f.tcp && f.udp, ""
@@ -86,7 +86,7 @@ func starred(a netip.AddrPort) string {
 func runNetstat(ctx context.Context, c *Call) int {
 	opts, _, err := getopt(c.Args[1:], "l t u a n p r i 4 w e o tcp udp listening all numeric program")
 	if err != nil {
-		return c.fail(1, "%v", err)
+		return c.badOption(err)
 	}
 	if opts.has("r") {
 		return c.Exec(ctx, []string{"route", "-n"})

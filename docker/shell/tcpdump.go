@@ -46,7 +46,7 @@ type dumped struct {
 func runTcpdump(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "i: c: n e v q l s: t w: U p K S A X T: D N O B: immediate-mode")
 	if err != nil {
-		return c.badOption(err, 1)
+		return c.badOption(err)
 	}
 	d := &dumper{Call: c, verbose: opts.has("v"), frames: make(chan dumped, dumpFrames)}
 	if n, ok := opts.last("c"); ok {

@@ -89,7 +89,7 @@ func (c *Call) puts(line string) error {
 func runCat(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "n u e v A")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	in := &inputs{c: c, names: rest}
 	count := 0
@@ -129,6 +129,15 @@ func countOption(c *Call) (n string, rest []string, bytewise bool, err error) {
 	return n, rest, false, nil
 }
 
+// badCount says what is wrong with the command line of head or tail.
+func (c *Call) badCount(err error) int {
+	var option *optionError
+	if errors.As(err, &option) {
+		return c.badOption(err)
+	}
+	return c.Errorf("%v", err)
+}
+
 func runHead(_ context.Context, c *Call) int {
 	count, rest, bytewise, err := countOption(c)
 	n, nerr := strconv.Atoi(count)
@@ -136,7 +145,7 @@ func runHead(_ context.Context, c *Call) int {
 		err = fmt.Errorf("invalid number of lines: '%s'", count)
 	}
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badCount(err)
 	}
 	in := &inputs{c: c, names: rest}
 	in.each(func(name string, r io.Reader) error {
@@ -172,7 +181,7 @@ func runTail(_ context.Context, c *Call) int {
 		err = fmt.Errorf("invalid number of lines: '%s'", count)
 	}
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badCount(err)
 	}
 	in := &inputs{c: c, names: rest}
 	in.each(func(name string, r io.Reader) error {
@@ -202,7 +211,7 @@ func runTail(_ context.Context, c *Call) int {
 func runWc(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "l w c m")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	show := func(n [3]int, name string) {
 		var cols []string
@@ -245,7 +254,7 @@ func runWc(_ context.Context, c *Call) int {
 func runTee(_ context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "a i")
 	if err != nil {
-		return c.Errorf("%v", err)
+		return c.badOption(err)
 	}
 	out, code := []io.Writer{c.Out}, 0
 	for _, name := range rest {
@@ -270,7 +279,10 @@ func runTee(_ context.Context, c *Call) int {
 func runSeq(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(seqNegative(c.Args[1:]), "s: w")
 	if err != nil || len(rest) == 0 || len(rest) > 3 {
-		return c.Errorf("missing or invalid operand")
+		if err != nil {
+			return c.badOption(err)
+		}
+		return c.badUsage("missing operand")
 	}
 	v := []int{1, 1, 1} // first, step, last
 	for i, a := range rest {

@@ -57,7 +57,7 @@ func coreTools() map[string]entry {
 		"ps": {run: runPs, on: everywhere, dir: "/bin"}, "kill": {run: runKill, on: everywhere, dir: "/bin"}, "jobs": {run: runJobs, on: everywhere, dir: "/bin"},
 		"pidof": {run: runPgrep, on: everywhere, dir: "/bin"}, "pgrep": {run: runPgrep, on: everywhere}, "pkill": {run: runPgrep, on: everywhere},
 		"killall": {run: runPgrep, on: notUbuntu, pkg: "psmisc"},
-		"timeout": {run: runTimeout, on: everywhere}, "stty": {run: runStty, on: everywhere, dir: "/bin"}, "which": {run: runWhich, on: everywhere}, "seq": {run: runSeq, on: everywhere},
+		"timeout": {run: runTimeout, on: everywhere}, "stty": {run: runStty, on: everywhere, dir: "/bin"}, "tty": {run: runTTY, on: everywhere}, "which": {run: runWhich, on: everywhere}, "seq": {run: runSeq, on: everywhere},
 		"true": {run: runTrue, on: everywhere, dir: "/bin"}, "false": {run: runFalse, on: everywhere, dir: "/bin"},
 		"yes": {run: runYes, on: everywhere}, "xargs": {run: runXargs, on: everywhere}, "clear": {run: runTrue, on: everywhere},
 		"apt-get": {run: runApt, on: notBusybox}, "apt": {run: runApt, on: notBusybox},

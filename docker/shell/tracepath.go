@@ -42,16 +42,14 @@ type pathEnd struct {
 	back    int // hops on the way back; 0: not known
 }
 
-const tracepathUsage = "Usage: tracepath [-n] [-b] [-l <len>] [-p port] <destination>"
-
 // runTracepath is tracepath: the way to a host and the MTU of it, with UDP packets that must not be fragmented.
 func runTracepath(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "n b l: p: m: 4 h V")
-	if err != nil || len(rest) != 1 || opts.has("h") {
-		if err != nil {
-			c.say("%s: %v", c.name(), err)
-		}
-		return c.say1(tracepathUsage, 255)
+	if err != nil {
+		return c.badOption(err)
+	}
+	if len(rest) != 1 || opts.has("h") {
+		return c.usage(255)
 	}
 	t := &pathTracer{Call: c, port: pathPort, mtu: pathMTU, hops: 30, numeric: opts.has("n"), both: opts.has("b")}
 	for _, o := range opts {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,10 +50,13 @@ const window = 5
 func runTraceroute(ctx context.Context, c *Call) int {
 	opts, rest, err := getopt(c.Args[1:], "n I F m: q: w: f: p: 4 N: z: i: s: l d r v")
 	if err != nil {
-		return c.fail(2, "%v", err)
+		return c.badOption(err)
 	}
 	if len(rest) == 0 || len(rest) > 2 {
-		return c.say1("Usage: traceroute [-nIF] [-f first] [-m hops] [-q probes] [-w wait] [-p port] host [bytes]", 2)
+		if c.busybox() {
+			return c.usage(1)
+		}
+		return c.usage(0)
 	}
 	t := &tracer{Call: c, first: 1, hops: 30, queries: 3, wait: 5 * time.Second, port: 33434, size: 60, numeric: opts.has("n"), echo: opts.has("I"), df: opts.has("F")}
 	if c.busybox() {
@@ -71,13 +75,16 @@ func runTraceroute(ctx context.Context, c *Call) int {
 		case "p":
 			t.port, err = number(o.value, 1, 65535-255*10)
 		}
+		if err != nil && c.busybox() {
+			return c.Errorf("invalid number '%s'", o.value)
+		}
 		if err != nil {
-			return c.fail(2, "%v", err)
+			return c.say1(fmt.Sprintf("Cannot handle `-%s' option with arg `%s' (argc %d)", o.name, o.value, slices.Index(c.Args, o.value)), 2)
 		}
 	}
 	if len(rest) == 2 {
 		if t.size, err = number(rest[1], wire.IPv4Len+wire.UDPLen, 65000); err != nil {
-			return c.fail(2, "%v", err)
+			return c.say1(fmt.Sprintf("Cannot handle \"packetlen\" cmdline arg `%s' on position 2 (argc %d)", rest[1], len(c.Args)-1), 2)
 		}
 	}
 	if t.dst, err = c.Sys.lookup(ctx, rest[0]); err != nil {

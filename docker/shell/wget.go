@@ -30,7 +30,7 @@ type wget struct {
 func runWget(ctx context.Context, c *Call) int {
 	opts, urls, err := getopt(c.Args[1:], "q O: T: t: S Y: c U: quiet output-document: timeout: tries: header: post-data: spider server-response user-agent: no-check-certificate")
 	if err != nil {
-		return c.badOption(err, 2)
+		return c.badOption(err)
 	}
 	if len(urls) == 0 {
 		return c.say1("wget: missing URL", 1)
