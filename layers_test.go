@@ -70,6 +70,8 @@ var homes = []struct {
 	{"github.com/sirupsen/logrus", []string{"cmd/netsim/dockercli", "docker/swarm/quiet"}},
 	{"github.com/moby/swarmkit/v2", []string{"docker/swarm", "docker/api", "lab"}},
 	{"github.com/docker/go-events", []string{"docker/swarm"}},
+	{"github.com/gogo/protobuf", []string{"docker/swarm", "docker/api"}},
+	{"google.golang.org/grpc", []string{"docker/swarm", "docker/api"}},
 	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},

@@ -21,6 +21,7 @@ type EndpointConfig struct {
 	DriverOpts map[string]string
 	GwPriority int
 	Service    *ServiceBinding // nil: no task of a service
+	Held       bool            // a task that is not ready: it serves nobody until Sandbox.SetServing (S13)
 }
 
 // PortBinding publishes a port of a container on the host.

@@ -28,8 +28,9 @@ type balancedPool struct {
 }
 
 type backend struct {
-	key string
-	ip  netip.Addr
+	key    string
+	ip     netip.Addr
+	weight int // 0: no new connections (S14)
 }
 
 // balanced is an endpoint of this host with what is set up for services in its sandbox. Guarded by overlay.mu.
@@ -63,7 +64,7 @@ func (d serviceDriver) bind(ep *Endpoint, s *Sandbox) error {
 		o.dismiss(ep)
 		return fmt.Errorf("services of %s on network %s: %w", s.Name(), ep.network.name, err)
 	}
-	d.publish(ep, s, false)
+	d.publish(ep, s, ep.cfg.Held)
 	return nil
 }
 
@@ -155,10 +156,16 @@ func (o *overlay) warn(what string, err error) {
 	}
 }
 
-// balance makes the endpoint of a record stand behind its service as r says, instead of as old did. The caller holds mu.
+// balance makes the endpoint of a record stand behind its service as r says, instead of as old did. One that is about to
+// go gets no new connections, today with those that it has going on (S14). The caller holds mu.
 func (o *overlay) balance(old, r Record) {
-	was, is := backs(old), backs(r)
-	if was && is && old.Service.ServiceID == r.Service.ServiceID && old.IP == r.IP {
+	was, is := o.stands(old), backs(r)
+	if was && r.Disabled && sameBackend(old, r) && o.d.c.cfg.Modern {
+		o.setWeight(r, 0)
+		return
+	}
+	if was && is && sameBackend(old, r) {
+		o.setWeight(r, 1)
 		return
 	}
 	if was {
@@ -169,9 +176,37 @@ func (o *overlay) balance(old, r Record) {
 	}
 }
 
-// backs tells whether the endpoint of a record stands behind a virtual address.
+// backs tells whether the endpoint of a record is to stand behind a virtual address.
 func backs(r Record) bool {
 	return r.Key != "" && !r.Disabled && r.Service != nil && r.Service.VIP.IsValid() && r.IP.IsValid()
+}
+
+func sameBackend(a, b Record) bool {
+	return a.Service != nil && b.Service != nil && a.Service.ServiceID == b.Service.ServiceID && a.IP == b.IP
+}
+
+// stands tells whether the endpoint of a record stands behind a virtual address, with whatever weight.
+func (o *overlay) stands(r Record) bool {
+	if r.Service == nil {
+		return false
+	}
+	p := o.services[r.Service.ServiceID]
+	return p != nil && slices.ContainsFunc(p.backends, func(b backend) bool { return b.key == r.Key })
+}
+
+// setWeight changes the weight of a backend that is there.
+func (o *overlay) setWeight(r Record, weight int) {
+	p := o.services[r.Service.ServiceID]
+	i := slices.IndexFunc(p.backends, func(b backend) bool { return b.key == r.Key })
+	if p.backends[i].weight == weight {
+		return
+	}
+	p.backends[i].weight = weight
+	for _, l := range o.local {
+		if l.pools[p] {
+			o.warn("weigh backend", l.ns.IPVS().EditDestination(lb.Mark(p.mark), netip.AddrPortFrom(r.IP.Addr(), 0), weight))
+		}
+	}
 }
 
 func (o *overlay) addBackend(r Record) {
@@ -180,7 +215,7 @@ func (o *overlay) addBackend(r Record) {
 		p = &balancedPool{vip: r.Service.VIP, mark: o.d.marks.next(), ports: r.Service.IngressPorts}
 		o.services[r.Service.ServiceID] = p
 	}
-	b := backend{r.Key, r.IP.Addr()}
+	b := backend{r.Key, r.IP.Addr(), 1}
 	p.backends = append(p.backends, b)
 	for _, l := range o.local {
 		switch {

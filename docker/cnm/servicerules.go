@@ -107,7 +107,7 @@ func (b *balanced) add(p *balancedPool) error {
 	}
 	var errs []error
 	for _, to := range p.backends {
-		errs = append(errs, ipvs.AddDestination(key, netip.AddrPortFrom(to.ip, 0), 1))
+		errs = append(errs, ipvs.AddDestination(key, netip.AddrPortFrom(to.ip, 0), to.weight))
 	}
 	return errors.Join(errs...)
 }

@@ -64,9 +64,12 @@ type ContainerConfig struct {
 	AttachStdin, AttachStdout, AttachStderr bool // kept for whoever asks
 	ConsoleSize                             Size // of the terminal
 
-	StopSignal    string         // empty: the image's, or SIGTERM
-	StopTimeout   *time.Duration // nil: the engine's; below zero: without an end
-	Healthcheck   *Healthcheck   // nil: the image's
+	StopSignal  string         // empty: the image's, or SIGTERM
+	StopTimeout *time.Duration // nil: the engine's; below zero: without an end
+	Healthcheck *Healthcheck   // nil: the image's
+	// EarlyHealth has the health check begin as soon as the program runs, and not after its interval, in which failures do
+	// not count: a task is ready when its program is.
+	EarlyHealth   bool
 	RestartPolicy RestartPolicy
 	AutoRemove    bool
 	Init          bool // a process 1 of the engine's that hands on signals
@@ -96,6 +99,9 @@ type ContainerConfig struct {
 	Mounts                                              []Mount
 	PIDMode, IPCMode, UTSMode, UsernsMode, CgroupnsMode string
 
+	// Files are there when the program starts, by their paths: secrets and configs of a swarm.
+	Files map[string][]byte
+
 	// Origin is whatever the maker wants to find again in Config. The engine does not look at it.
 	Origin any
 	// OnExit is called with the program's status each time the container has exited, unless the whole group ends; Stop
@@ -111,7 +117,7 @@ func (c ContainerConfig) clone() ContainerConfig {
 		*list = slices.Clone(*list)
 	}
 	c.Networks, c.Ports, c.DNS, c.Mounts = slices.Clone(c.Networks), slices.Clone(c.Ports), slices.Clone(c.DNS), slices.Clone(c.Mounts)
-	c.Labels = maps.Clone(c.Labels)
+	c.Labels, c.Files = maps.Clone(c.Labels), maps.Clone(c.Files)
 	if c.Healthcheck != nil {
 		h := *c.Healthcheck
 		h.Test = slices.Clone(h.Test)

@@ -39,10 +39,10 @@ type Config struct {
 	StopGrace time.Duration
 	// PullDelay is how long each of the four steps of a layer takes to be pulled. 0: no time.
 	PullDelay time.Duration
-	// Attach has the swarm put a container that is no task on one of its networks, which may not be here yet: it returns
+	// Attach has the swarm put a container (by its id) that is no task on one of its networks, which may not be here yet: it returns
 	// the endpoint's settings with its address, and what gives that back, nil if it knows no such network. Its error is
 	// shown to the user. nil: the endpoint's settings are taken as they are.
-	Attach func(ctx context.Context, ep cnm.EndpointConfig) (given cnm.EndpointConfig, release func(), err error)
+	Attach func(ctx context.Context, container string, ep cnm.EndpointConfig) (given cnm.EndpointConfig, release func(), err error)
 }
 
 // defaultGrace is docker stop's.
@@ -121,7 +121,7 @@ func (e *Engine) Create(cfg ContainerConfig) (*Container, error) {
 	c.out = &output{log: c.log}
 	c.io = c.newIO()
 	if check := healthcheck(cfg.Healthcheck, im.Healthcheck); check != nil {
-		c.health = &monitor{c: c, check: *check, status: Starting}
+		c.health = &monitor{c: c, check: *check, status: Starting, early: cfg.EarlyHealth}
 	}
 	if err := e.add(c); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ const (
 	healthKept          = 5    // results
 	healthOutput        = 4096 // bytes of one
 	healthShortest      = time.Millisecond
+	healthEarly         = 20 * time.Millisecond // first of those with Config.EarlyHealth; each waits twice as long as the one before
 )
 
 // HealthStatus is what a health check says of a container.
@@ -111,6 +112,7 @@ func or(d, other time.Duration) time.Duration {
 type monitor struct {
 	c     *Container
 	check Healthcheck
+	early bool // see ContainerConfig.EarlyHealth
 
 	mu      sync.Mutex
 	status  HealthStatus   // guarded by mu
@@ -174,10 +176,25 @@ func (m *monitor) watch(r *run) {
 func (m *monitor) interval(began time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.status == Starting && time.Since(began) < m.check.StartPeriod {
-		return or(m.check.StartInterval, healthStartInterval)
+	since, interval := time.Since(began), or(m.check.Interval, healthInterval)
+	switch {
+	case m.status == Starting && since < m.check.StartPeriod:
+		interval = or(m.check.StartInterval, healthStartInterval)
+	case m.early && m.status == Starting && since < interval:
+		interval -= since
 	}
-	return or(m.check.Interval, healthInterval)
+	if m.early && m.status == Starting {
+		return min(interval, max(since, healthEarly))
+	}
+	return interval
+}
+
+// grace returns for how long after the start a failure does not count.
+func (m *monitor) grace() time.Duration {
+	if m.early {
+		return max(m.check.StartPeriod, or(m.check.Interval, healthInterval))
+	}
+	return m.check.StartPeriod
 }
 
 // probe runs the check once.
@@ -215,7 +232,7 @@ func (m *monitor) note(result HealthResult, began time.Time) {
 	switch {
 	case result.ExitCode == 0:
 		m.streak, m.status = 0, Healthy
-	case m.status == Starting && result.Start.Sub(began) < m.check.StartPeriod:
+	case m.status == Starting && result.Start.Sub(began) < m.grace():
 	default:
 		if m.streak++; m.streak >= retries {
 			m.status = Unhealthy

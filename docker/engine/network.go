@@ -23,6 +23,7 @@ func (c *Container) endpointsFor(ctx context.Context, r *run) ([]cnm.EndpointCon
 	c.mu.Unlock()
 	for i, ep := range eps {
 		var err error
+		ep.Held = ep.Held || c.health != nil && ep.Service != nil
 		if eps[i], err = c.fromSwarm(ctx, r, ep); err != nil {
 			return nil, err
 		}
@@ -37,7 +38,7 @@ func (c *Container) fromSwarm(ctx context.Context, r *run, ep cnm.EndpointConfig
 	if attach == nil || ep.Service != nil || known && n.Driver() != cnm.DriverOverlay {
 		return ep, nil
 	}
-	given, release, err := attach(ctx, ep)
+	given, release, err := attach(ctx, c.id, ep)
 	if err != nil || release == nil {
 		return ep, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
+	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/netns"
 )
 
@@ -95,9 +96,7 @@ func (c *Container) prepare(ctx context.Context, n int) (*run, error) {
 		if r.shared == nil && !r.sandbox.UsesHost() {
 			r.ns.SetResolver(r.sys.LookupHost) // by its files, also where commands wrote others
 		}
-		if c.cfg.WorkingDir != "" {
-			err = r.sys.MakeDir(c.cfg.WorkingDir)
-		}
+		err = c.furnish(r.sys)
 		if err == nil {
 			err = c.checkCommand(r.sys)
 		}
@@ -113,6 +112,21 @@ func (c *Container) prepare(ctx context.Context, n int) (*run, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// furnish makes the directories and files that the container is to have.
+func (c *Container) furnish(sys *shell.System) error {
+	if c.cfg.WorkingDir != "" {
+		if err := sys.MakeDir(c.cfg.WorkingDir); err != nil {
+			return err
+		}
+	}
+	for name, data := range c.cfg.Files {
+		if err := sys.MakeFile(name, data); err != nil {
+			return fmt.Errorf("make %s in container %s: %w", name, c.Name(), err)
+		}
+	}
+	return nil
 }
 
 // attachNetworks makes the namespace of a run, with its networks, and lets it run until life ends.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -293,3 +294,12 @@ type emptyReader struct{}
 
 // Read implements io.Reader.
 func (emptyReader) Read([]byte) (int, error) { return 0, io.EOF }
+
+// MakeFile makes a file with the directories above it, or gives one that is there another text. data is kept.
+func (s *System) MakeFile(name string, data []byte) error {
+	name = absolute("/", name)
+	if err := s.MakeDir(path.Dir(name)); err != nil {
+		return err
+	}
+	return s.st().files.put(name, data)
+}

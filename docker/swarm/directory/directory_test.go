@@ -65,6 +65,7 @@ func hosts(t *testing.T, names ...string) []*host {
 				}
 			})
 		}
+		<-h.g.Ready()
 		if i > 0 {
 			if err := h.g.Join(ctx, all[0].addr); err != nil {
 				t.Fatal(err)

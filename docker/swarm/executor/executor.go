@@ -1,0 +1,203 @@
+// Package executor runs a swarm's tasks on a host's Docker engine, and is the engine's whole side of a membership: the networks
+// that tasks need, the host's entry into the routing mesh, gossip with the other nodes, and the places of containers that are no
+// tasks on attachable networks. It is to swarmkit's agent what the Docker daemon is (exec.Executor).
+//
+// A task is a container of the name service.slot.id (S17, W23). Its networks are made on the host with the first task that needs
+// them and go with the last (O4). It runs, for its swarm, once its health check has succeeded if it has one (S13), and is
+// taken out of its service's load balancing before it is stopped (S14).
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"github.com/moby/swarmkit/v2/agent/configs"
+	"github.com/moby/swarmkit/v2/agent/exec"
+	"github.com/moby/swarmkit/v2/agent/secrets"
+	swarmapi "github.com/moby/swarmkit/v2/api"
+
+	"github.com/netsim-lab/netsim/docker/engine"
+	"github.com/netsim-lab/netsim/docker/swarm/directory"
+	"github.com/netsim-lab/netsim/docker/swarm/gossip"
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// Config says what an executor is. Engine, NS, Name and Addr are needed.
+type Config struct {
+	Engine *engine.Engine
+	NS     *netns.Namespace // the host's, for gossip
+	Name   string           // of the host and of the gossip node
+	Addr   netip.Addr       // of gossip and, unless VTEP says otherwise, of VXLAN tunnels
+	VTEP   netip.Addr       // zero: Addr
+	Log    *slog.Logger     // nil: silent
+
+	EngineVersion string // of the node's description
+	Architecture  string // empty: x86_64
+
+	// Managers returns the addresses of the swarm's managers, which gossip begins with (C13); nil: there are none.
+	Managers func() []netip.Addr
+	// Resource returns what gives containers that are no tasks a place on the swarm's networks; nil, or a nil result: nothing.
+	Resource func() Resource
+
+	Gossip        gossip.Times
+	SuspicionMult int // see gossip.Config
+}
+
+// Resource is the part of swarmkit's resource API that Attach needs.
+type Resource interface {
+	AttachNetwork(context.Context, *swarmapi.AttachNetworkRequest) (*swarmapi.AttachNetworkResponse, error)
+	DetachNetwork(context.Context, *swarmapi.DetachNetworkRequest) (*swarmapi.DetachNetworkResponse, error)
+}
+
+// Executor implements exec.Executor, exec.SecretsProvider and exec.ConfigsProvider. All methods may be called at once, but Run
+// only once at a time.
+type Executor struct {
+	cfg      Config
+	log      *slog.Logger
+	dir      *directory.Directory
+	secrets  exec.SecretsManager
+	configs  exec.ConfigsManager
+	networks networks
+	leaving  sync.Mutex // held by Leave
+	rekeyed  chan struct{}
+	undone   chan string // attachments that a manager is to forget
+
+	mu          sync.Mutex
+	keys        [][]byte                   // guarded by mu; of gossip, the first seals
+	gossip      *gossip.Node               // guarded by mu; nil: it does not run
+	node        *swarmapi.NodeDescription  // guarded by mu
+	ingress     string                     // guarded by mu; id of the routing mesh's network; empty: not joined
+	ingressAddr netip.Addr                 // guarded by mu; the host's address on it
+	attachments map[string]*attachmentWait // by task, guarded by mu
+}
+
+// New returns an executor. It does nothing until the node is a member of a swarm: then Run, Configure and the rest are called.
+func New(cfg Config) *Executor {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if !cfg.VTEP.IsValid() {
+		cfg.VTEP = cfg.Addr
+	}
+	if cfg.Architecture == "" {
+		cfg.Architecture = "x86_64"
+	}
+	x := &Executor{
+		cfg: cfg, log: cfg.Log, dir: directory.New(directory.Config{Node: cfg.Name, VTEP: cfg.VTEP, Log: cfg.Log}),
+		secrets: secrets.NewManager(), configs: configs.NewManager(), rekeyed: make(chan struct{}, 1),
+		undone: make(chan string, undoneRoom), attachments: make(map[string]*attachmentWait),
+	}
+	x.networks.x = x
+	x.networks.users = make(map[string]int)
+	x.networks.changed = make(chan struct{})
+	return x
+}
+
+// Secrets implements exec.SecretsProvider.
+func (x *Executor) Secrets() exec.SecretsManager { return x.secrets }
+
+// Configs implements exec.ConfigsProvider.
+func (x *Executor) Configs() exec.ConfigsManager { return x.configs }
+
+// Directory returns what the node and the others know of the endpoints of networks.
+func (x *Executor) Directory() *directory.Directory { return x.dir }
+
+// Describe implements exec.Executor: what the scheduler and docker node inspect see of the host.
+func (x *Executor) Describe(context.Context) (*swarmapi.NodeDescription, error) {
+	info := x.cfg.Engine.Info()
+	d := &swarmapi.NodeDescription{
+		Hostname:  x.cfg.Name,
+		Platform:  &swarmapi.Platform{Architecture: x.cfg.Architecture, OS: "linux"},
+		Resources: &swarmapi.Resources{NanoCPUs: int64(info.CPUs) * 1e9, MemoryBytes: info.Memory},
+		Engine: &swarmapi.EngineDescription{
+			EngineVersion: x.cfg.EngineVersion, Plugins: []swarmapi.PluginDescription{{Type: "Log", Name: "json-file"}},
+		},
+	}
+	for _, name := range info.NetworkDrivers {
+		d.Engine.Plugins = append(d.Engine.Plugins, swarmapi.PluginDescription{Type: "Network", Name: name})
+	}
+	d.Engine.Plugins = append(d.Engine.Plugins, swarmapi.PluginDescription{Type: "Volume", Name: "local"})
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.node = d
+	return d.Copy(), nil
+}
+
+// Configure implements exec.Executor: it has the host take part in the routing mesh at the address that the node object names.
+func (x *Executor) Configure(ctx context.Context, n *swarmapi.Node) error {
+	if err := x.enter(); err != nil {
+		return err
+	}
+	at := ingressOf(n)
+	if at == nil {
+		return x.leaveIngress()
+	}
+	addr, err := netip.ParsePrefix(at.Addresses[0])
+	if err != nil {
+		return fmt.Errorf("address of %s on network %s: %w", x.cfg.Name, at.Network.Spec.Annotations.Name, err)
+	}
+	x.mu.Lock()
+	same := x.ingress == at.Network.ID && x.ingressAddr == addr.Addr()
+	x.mu.Unlock()
+	if same {
+		return nil
+	}
+	if err := x.leaveIngress(); err != nil {
+		return err
+	}
+	cfg, err := networkConfig(at.Network)
+	if err != nil {
+		return err
+	}
+	if err := x.cfg.Engine.Controller().JoinIngress(ctx, cfg, addr.Addr()); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.ingress, x.ingressAddr = at.Network.ID, addr.Addr()
+	x.mu.Unlock()
+	x.networks.notify()
+	return nil
+}
+
+// ingressOf returns the node's place on the network of the routing mesh; nil: it has none.
+func ingressOf(n *swarmapi.Node) *swarmapi.NetworkAttachment {
+	for _, a := range append([]*swarmapi.NetworkAttachment{n.Attachment}, n.Attachments...) {
+		if a != nil && a.Network != nil && a.Network.Spec.Ingress && len(a.Addresses) > 0 {
+			return a
+		}
+	}
+	return nil
+}
+
+func (x *Executor) leaveIngress() error {
+	x.mu.Lock()
+	joined := x.ingress != ""
+	x.mu.Unlock()
+	if !joined {
+		return nil
+	}
+	if err := x.cfg.Engine.Controller().LeaveIngress(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ingress, x.ingressAddr = "", netip.Addr{}
+	return nil
+}
+
+// Controller implements exec.Executor.
+func (x *Executor) Controller(t *swarmapi.Task) (exec.Controller, error) {
+	x.mu.Lock()
+	node := x.node
+	x.mu.Unlock()
+	switch {
+	case t.Spec.GetAttachment() != nil:
+		return x.newAttachment(t)
+	case t.Spec.GetContainer() != nil:
+		return x.newTask(t, node)
+	}
+	return nil, fmt.Errorf("unsupported runtime of task %s: only containers run here", t.ID)
+}

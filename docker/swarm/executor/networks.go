@@ -1,0 +1,168 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	swarmapi "github.com/moby/swarmkit/v2/api"
+
+	"github.com/netsim-lab/netsim/docker/cnm"
+)
+
+// vniOption is where a swarm writes an overlay's VXLAN identifiers, one for each subnet (O1).
+const vniOption = "com.docker.network.driver.overlay.vxlanid_list"
+
+// predefinedLabel marks a network of the swarm that stands for one that each node has of its own: bridge, host.
+const predefinedLabel = "com.docker.swarm.predefined"
+
+// networks counts who needs a network of the swarm on this host.
+type networks struct {
+	x *Executor
+
+	mu    sync.Mutex // held while a network is made or removed
+	users map[string]int
+
+	changes sync.Mutex
+	changed chan struct{} // guarded by changes; closed and replaced when the ingress was joined
+}
+
+// notify tells those who wait for the ingress.
+func (n *networks) notify() {
+	n.changes.Lock()
+	defer n.changes.Unlock()
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+func (n *networks) wait() <-chan struct{} {
+	n.changes.Lock()
+	defer n.changes.Unlock()
+	return n.changed
+}
+
+// enter counts a user in; the first makes the network.
+func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
+	if net.Spec.Ingress {
+		return n.awaitIngress(ctx, net)
+	}
+	cfg, err := networkConfig(net)
+	if err != nil {
+		return err
+	}
+	if err := n.x.enter(); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.users[net.ID] == 0 {
+		if _, err := n.x.cfg.Engine.Controller().CreateNetwork(cfg); err != nil {
+			return err
+		}
+	}
+	n.users[net.ID]++
+	return nil
+}
+
+// awaitIngress waits until the host takes part in the routing mesh: that it is to is told apart from its tasks.
+func (n *networks) awaitIngress(ctx context.Context, net *swarmapi.Network) error {
+	for {
+		changed := n.wait()
+		n.x.mu.Lock()
+		joined := n.x.ingress == net.ID
+		n.x.mu.Unlock()
+		if joined {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("node is missing network attachments, ip addresses may be exhausted: %w", ctx.Err())
+		}
+	}
+}
+
+// exit counts a user out; the last takes the network away, unless somebody uses it still who is not counted.
+func (n *networks) exit(net *swarmapi.Network) error {
+	if net.Spec.Ingress {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.users[net.ID]--
+	if n.users[net.ID] > 0 {
+		return nil
+	}
+	delete(n.users, net.ID)
+	err := n.x.cfg.Engine.Controller().RemoveNetwork(net.ID)
+	if errors.Is(err, cnm.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// clear forgets all users.
+func (n *networks) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.users)
+}
+
+func predefined(n *swarmapi.Network) bool {
+	return n.Spec.Annotations.Labels[predefinedLabel] == "true"
+}
+
+// networkConfig returns what the network controller makes of a network of the swarm.
+func networkConfig(n *swarmapi.Network) (cnm.NetworkConfig, error) {
+	cfg := cnm.NetworkConfig{
+		Name: n.Spec.Annotations.Name, Driver: cnm.DriverOverlay, Internal: n.Spec.Internal, Attachable: n.Spec.Attachable,
+		Ingress: n.Spec.Ingress, Labels: maps.Clone(n.Spec.Annotations.Labels), ID: n.ID,
+	}
+	fail := func(format string, args ...any) (cnm.NetworkConfig, error) {
+		return cfg, fmt.Errorf("network %s: "+format, append([]any{cfg.Name}, args...)...)
+	}
+	if n.DriverState == nil || n.IPAM == nil || len(n.IPAM.Configs) == 0 {
+		return fail("the swarm has given it no addresses yet")
+	}
+	if n.DriverState.Name != cnm.DriverOverlay {
+		return fail("its driver is %s: nodes of a swarm share overlays only", n.DriverState.Name)
+	}
+	cfg.Options = maps.Clone(n.DriverState.Options)
+	first, _, _ := strings.Cut(cfg.Options[vniOption], ",")
+	vni, err := strconv.ParseUint(first, 10, 24)
+	if err != nil {
+		return fail("VXLAN id: %w", err)
+	}
+	cfg.VNI = uint32(vni)
+	delete(cfg.Options, vniOption)
+	ipam := n.IPAM.Configs[0]
+	if cfg.Subnet, err = netip.ParsePrefix(ipam.Subnet); err != nil {
+		return fail("subnet: %w", err)
+	}
+	if cfg.Gateway, err = optional(ipam.Gateway, addrOf); err != nil {
+		return fail("gateway: %w", err)
+	}
+	if cfg.IPRange, err = optional(ipam.Range, netip.ParsePrefix); err != nil {
+		return fail("range: %w", err)
+	}
+	return cfg, nil
+}
+
+// addrOf reads an address, which may have the length of a prefix behind it.
+func addrOf(text string) (netip.Addr, error) {
+	text, _, _ = strings.Cut(text, "/")
+	return netip.ParseAddr(text)
+}
+
+// optional parses a text; an empty one is the zero value.
+func optional[T any](text string, parse func(string) (T, error)) (v T, err error) {
+	if text == "" {
+		return v, nil
+	}
+	return parse(text)
+}
