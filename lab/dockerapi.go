@@ -2,9 +2,11 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"github.com/netsim-lab/netsim/docker/api"
+	"github.com/netsim-lab/netsim/docker/engine"
 )
 
 // dockerSocket returns the name of the socket on which a host's Docker API is served in the lab's directory.
@@ -33,7 +35,7 @@ func (l *Lab) serveDocker(ctx context.Context, dir *runDir) {
 			}
 		}
 		if l.member(m.name) {
-			cfg.Swarm = func() api.SwarmInfo { return l.swarmInfo(m) }
+			cfg.Swarm = labSwarm{l, m}
 		}
 		s := api.New(cfg)
 		l.running().spawn(s.Run)
@@ -55,23 +57,45 @@ func (l *Lab) Docker(host string) *api.Server {
 	return l.apis[host]
 }
 
-// swarmInfo tells how a host of the swarm stands to it.
-func (l *Lab) swarmInfo(m *machine) api.SwarmInfo {
+// labSwarm is a host's side of the swarm that the topology has: the lab runs it, so that the API tells of it only.
+type labSwarm struct {
+	l *Lab
+	m *machine
+}
+
+var errLabSwarm = fmt.Errorf("%w: the swarm of this lab is run by netsim, as its topology says: the API does not reach it yet", engine.ErrUnsupported)
+
+// Init implements api.Swarm.
+func (labSwarm) Init(context.Context, api.SwarmInit) (string, error) { return "", errLabSwarm }
+
+// Join implements api.Swarm.
+func (labSwarm) Join(context.Context, api.SwarmJoin) error { return errLabSwarm }
+
+// Leave implements api.Swarm.
+func (labSwarm) Leave(context.Context, bool) error { return errLabSwarm }
+
+// Control implements api.Swarm.
+func (labSwarm) Control() api.Control { return nil }
+
+// Info implements api.Swarm.
+func (s labSwarm) Info() api.SwarmInfo {
+	l := s.l
 	info := api.SwarmInfo{
-		Active: true, NodeAddr: m.addr.Addr().String(), Managers: len(l.spec.Swarm.Managers),
+		State: api.SwarmActive, NodeAddr: s.m.addr.Addr().String(), Managers: len(l.spec.Swarm.Managers),
 		Nodes: len(l.spec.Swarm.Managers) + len(l.spec.Swarm.Workers),
 	}
 	ids := map[string]string{}
 	for _, n := range l.Cluster().Nodes() {
 		ids[n.Name] = n.ID
 	}
-	info.NodeID = ids[m.name]
+	info.NodeID = ids[s.m.name]
 	for _, ref := range l.spec.Swarm.Managers {
-		info.Manager = info.Manager || ref.Name == m.name
+		info.Manager = info.Manager || ref.Name == s.m.name
 		info.RemoteManagers = append(info.RemoteManagers, api.SwarmPeer{
 			NodeID: ids[ref.Name], Addr: l.phys.machines[ref.Name].addr.Addr().String() + ":2377",
 		})
 	}
+	info.Control = info.Manager
 	return info
 }
 

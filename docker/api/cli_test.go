@@ -110,13 +110,19 @@ func TestCLI(t *testing.T) {
 	for _, path := range scripts {
 		name := strings.TrimSuffix(filepath.Base(path), ".txt")
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(c *Config) { c.Modern = strings.Contains(name, "modern") })
-			playScript(t, newCLI(t, r), path)
+			modern := func(c *Config) { c.Modern = strings.Contains(name, "modern") }
+			if !strings.HasPrefix(name, "swarm") {
+				playScript(t, newCLI(t, newRig(t, modern)), path, nil)
+				return
+			}
+			r, f := newSwarmRig(t, modern)
+			playScript(t, newCLI(t, r), path, f.knows)
 		})
 	}
 }
 
-func playScript(t *testing.T, c *cli, path string) {
+// playScript plays a script; known tells of the beginning of an id whether a swarm has an object with it.
+func playScript(t *testing.T, c *cli, path string, known func(string) bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -124,6 +130,7 @@ func playScript(t *testing.T, c *cli, path string) {
 	}
 	var out strings.Builder
 	norm := newNormaliser()
+	norm.known = known
 	for i, b := range parseScript(string(text)) {
 		if strings.HasPrefix(b.line, "# ") {
 			if i > 0 {
@@ -132,7 +139,11 @@ func playScript(t *testing.T, c *cli, path string) {
 			out.WriteString(b.line + "\n")
 			continue
 		}
+		begun := time.Now()
 		got := norm.apply(c.play(b))
+		if took := time.Since(begun); took > time.Second {
+			t.Logf("%.1f s: %s", took.Seconds(), b.line)
+		}
 		out.WriteString(b.line + "\n" + joinLines(b.dialog))
 		if got != "" {
 			out.WriteString(got + "\n")
@@ -175,7 +186,8 @@ func (c *cli) play(b block) string {
 
 // normaliser replaces what differs from run to run.
 type normaliser struct {
-	ids map[string]int // by the first twelve digits
+	ids   map[string]int // by the first twelve digits
+	known func(prefix string) bool
 }
 
 func newNormaliser() *normaliser { return &normaliser{ids: map[string]int{}} }
@@ -184,18 +196,32 @@ var (
 	reDigest  = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 	reLongID  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 	reShortID = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
-	reStamp   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| \+0000 UTC)`)
-	reAgo     = regexp.MustCompile(`(Less than a second|About a minute|About an hour|\d+ (seconds?|minutes?|hours?|days?|weeks?|months?|years?))( ago)?`)
+	reStamp   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| \+0000 (UTC|utc))`)
+	reAgo     = regexp.MustCompile(`([Ll]ess than a second|About a minute|About an hour|\d+ (seconds?|minutes?|hours?|days?|weeks?|months?|years?))( ago)?`)
 	rePing    = regexp.MustCompile(`time[=: ] ?[0-9.]+ ?ms`)
 	reTrip    = regexp.MustCompile(`= [0-9.]+/[0-9.]+/[0-9.]+(/[0-9.]+)? ms`)
 	rePid     = regexp.MustCompile(`"Pid": [1-9]\d*`)
+	reSwarmID = regexp.MustCompile(`\b[0-9a-z]{12}([0-9a-z]{13})?\b`)
+	reToken   = regexp.MustCompile(`SWMTKN-1-[0-9a-z]{50}-([0-9a-z]{25})`)
+	rePEM     = regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE-----\n).*?(-----END CERTIFICATE-----)`)
+	reIssuer  = regexp.MustCompile(`("?CertIssuerPublicKey"?: "?)[A-Za-z0-9+/=]+`)
 	reMachine = regexp.MustCompile(`(?m)^( *(?:Go version|OS/Arch|Built|CPUs|Architecture|Total Memory|ID):) .*$`)
+	reIndex   = regexp.MustCompile(`"Index": \d+`)
+	reSteps   = regexp.MustCompile(`(?m)(^(overall progress: .*|\d+/\d+: .*|\S{12}: [a-z]+ *|verify: Waiting .*|verify: Detected .*)(\n|$))+`)
 	reWide    = regexp.MustCompile(` {2,}`)
 )
 
 func (n *normaliser) apply(text string) string {
 	text = strings.ReplaceAll(text, "\r", "")
+	text = reSteps.ReplaceAllString(text, "<progress>\n")
+	text = reIndex.ReplaceAllString(text, `"Index": <n>`)
 	text = reDigest.ReplaceAllString(text, "sha256:<digest>")
+	text = reToken.ReplaceAllStringFunc(text, func(token string) string {
+		return fmt.Sprintf("SWMTKN-1-<digest>-<secret %d>", n.number(token[len(token)-25:]))
+	})
+	text = rePEM.ReplaceAllString(text, "$1<certificate>\n$2")
+	text = reIssuer.ReplaceAllString(text, "$1<key>")
+	text = reSwarmID.ReplaceAllStringFunc(text, n.swarmID)
 	text = reLongID.ReplaceAllStringFunc(text, func(id string) string { return fmt.Sprintf("<id %d>", n.number(id)) })
 	text = reShortID.ReplaceAllStringFunc(text, func(id string) string { return fmt.Sprintf("<id %-4s>   ", strconv.Itoa(n.number(id)))[:12] })
 	text = reStamp.ReplaceAllString(text, "<time>")
@@ -208,12 +234,23 @@ func (n *normaliser) apply(text string) string {
 		line = strings.TrimRight(line, " ")
 		if reAgo.MatchString(line) {
 			line = reWide.ReplaceAllString(reAgo.ReplaceAllString(line, "<ago>"), "  ")
-		} else if strings.HasPrefix(line, "CONTAINER ID") {
+		} else if strings.HasPrefix(line, "CONTAINER ID") || strings.Contains(line, "CURRENT STATE") || strings.HasSuffix(line, "UPDATED") {
 			line = reWide.ReplaceAllString(line, "  ")
 		}
 		lines[i] = line
 	}
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+}
+
+// swarmID replaces ids of objects of a swarm.
+func (n *normaliser) swarmID(id string) string {
+	switch {
+	case len(id) == 25:
+		return fmt.Sprintf("<id %-20s>", strconv.Itoa(n.number(id)))
+	case n.ids[id] == 0 && (n.known == nil || !n.known(id)):
+		return id
+	}
+	return fmt.Sprintf("<id %-4s>   ", strconv.Itoa(n.number(id)))[:12]
 }
 
 // number returns the number of an id: that of its first mention.

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/netsim-lab/netsim/docker/engine"
 )
 
@@ -52,6 +55,27 @@ func statusOf(err error) int {
 		if errors.Is(err, c.kind) {
 			return c.status
 		}
+	}
+	return statusOfGRPC(err)
+}
+
+// statusOfGRPC returns the status for an error of the swarm's managers. What has no status of theirs is our own fault.
+func statusOfGRPC(err error) int {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
+		return http.StatusBadRequest
+	case codes.NotFound:
+		return http.StatusNotFound
+	case codes.AlreadyExists:
+		return http.StatusConflict
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
+	case codes.Unimplemented:
+		return http.StatusNotImplemented
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

@@ -95,46 +95,21 @@ func (c *call) networkList() error {
 	if err != nil {
 		return err
 	}
-	list := []network.Inspect{}
+	busy := map[string]bool{}
 	for _, n := range c.s.engine.Networks() {
-		ok, err := matchNetwork(f, n)
+		busy[n.ID()] = len(n.Endpoints()) > 0
+	}
+	list := []network.Inspect{}
+	for _, n := range c.networks(c.version < version128) {
+		ok, err := matchNetwork(f, &n, busy[n.ID])
 		if err != nil {
 			return err
 		}
 		if ok {
-			list = append(list, inspectNetwork(n, c.version < version128))
+			list = append(list, n)
 		}
 	}
 	return c.json(http.StatusOK, list)
-}
-
-// matchNetwork tells whether a network passes docker network ls --filter.
-func matchNetwork(f filters.Args, n *cnm.Network) (bool, error) {
-	ok := f.ExactMatch("driver", n.Driver()) && f.Match("name", n.Name()) && f.Match("id", n.ID()) &&
-		f.MatchKVList("label", n.Labels()) && f.ExactMatch("scope", n.Scope())
-	builtIn := n.Predefined()
-	if f.Contains("dangling") {
-		dangling, err := boolFilter(f, "dangling")
-		if err != nil {
-			return false, err
-		}
-		ok = ok && dangling == (!builtIn && len(n.Endpoints()) == 0)
-	}
-	if kinds := f.Get("type"); len(kinds) > 0 {
-		fits := false
-		for _, kind := range kinds {
-			switch kind {
-			case "builtin":
-				fits = fits || builtIn
-			case "custom":
-				fits = fits || !builtIn
-			default:
-				return false, invalid("invalid filter: 'type'='%s'", kind)
-			}
-		}
-		ok = ok && fits
-	}
-	return ok, nil
 }
 
 // boolFilter reads a filter that is true or false.
@@ -152,34 +127,46 @@ func boolFilter(f filters.Args, key string) (bool, error) {
 	return false, invalid(`invalid value for filter '%s', must be "true" (or "1"), or "false" (or "0")`, key)
 }
 
-// network finds the network that the path names: by its whole id, its name, or the beginning of its id.
-func (c *call) network() (*cnm.Network, error) {
+// network finds the network that the path names: by its whole id, its name, or the beginning of its id. One of the swarm
+// that is not on this host has no cnm.Network.
+func (c *call) network() (found network.Inspect, local *cnm.Network, err error) {
 	scope := c.query.Get("scope")
-	var byName, byPrefix []*cnm.Network
+	var byName, byPrefix []network.Inspect
+	match := func() (network.Inspect, error) {
+		for _, n := range c.networks(false) {
+			switch {
+			case scope != "" && n.Scope != scope:
+			case n.ID == c.name:
+				return n, nil
+			case n.Name == c.name:
+				byName = append(byName, n)
+			case strings.HasPrefix(n.ID, c.name):
+				byPrefix = append(byPrefix, n)
+			}
+		}
+		for _, found := range []struct {
+			all []network.Inspect
+			by  string
+		}{{byName, "name"}, {byPrefix, "ID prefix"}} {
+			switch len(found.all) {
+			case 0:
+			case 1:
+				return found.all[0], nil
+			default:
+				return network.Inspect{}, invalid("network %s is ambiguous (%d matches found based on %s)", c.name, len(found.all), found.by)
+			}
+		}
+		return network.Inspect{}, notFound("network %s not found", c.name)
+	}
+	if found, err = match(); err != nil {
+		return found, nil, err
+	}
 	for _, n := range c.s.engine.Networks() {
-		switch {
-		case scope != "" && n.Scope() != scope:
-		case n.ID() == c.name:
-			return n, nil
-		case n.Name() == c.name:
-			byName = append(byName, n)
-		case strings.HasPrefix(n.ID(), c.name):
-			byPrefix = append(byPrefix, n)
+		if n.ID() == found.ID {
+			local = n
 		}
 	}
-	for _, found := range []struct {
-		all []*cnm.Network
-		by  string
-	}{{byName, "name"}, {byPrefix, "ID prefix"}} {
-		switch len(found.all) {
-		case 0:
-		case 1:
-			return found.all[0], nil
-		default:
-			return nil, invalid("network %s is ambiguous (%d matches found based on %s)", c.name, len(found.all), found.by)
-		}
-	}
-	return nil, notFound("network %s not found", c.name)
+	return found, local, nil
 }
 
 // networkInspect answers docker network inspect.
@@ -189,11 +176,14 @@ func (c *call) networkInspect() error {
 			return invalid("invalid value for verbose: %s: %v", v, err)
 		}
 	}
-	n, err := c.network()
+	v, local, err := c.network()
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, c.s.inspected(inspectNetwork(n, true)))
+	if local != nil {
+		v = inspectNetwork(local, true)
+	}
+	return c.json(http.StatusOK, c.s.inspected(v))
 }
 
 // networkCreate answers docker network create.
@@ -206,27 +196,14 @@ func (c *call) networkCreate() error {
 	if err != nil {
 		return err
 	}
-	if cfg.Driver == cnm.DriverOverlay {
-		if err := c.noOverlays(); err != nil {
-			return err
-		}
+	if swarmDriver(&req) {
+		return c.createSwarmNetwork(&req, &cfg, warning)
 	}
 	n, err := c.s.engine.CreateNetwork(cfg)
 	if err != nil {
 		return err
 	}
 	return c.json(http.StatusCreated, network.CreateResponse{ID: n.ID(), Warning: warning})
-}
-
-// noOverlays refuses to make a network of the swarm. Outside of one the engine has the words.
-func (c *call) noOverlays() error {
-	switch swarm := c.s.swarm(); {
-	case swarm.Manager:
-		return &apiError{http.StatusNotImplemented, textLabSwarm}
-	case swarm.Active:
-		return &apiError{http.StatusForbidden, "Cannot create a multi-host network from a worker node. Please create the network from a manager node."}
-	}
-	return nil
 }
 
 // textNoIPv6 warns of what a lab has not.
@@ -320,14 +297,14 @@ func poolConfig(p network.IPAMConfig) (cfg cnm.PoolConfig, err error) {
 
 // networkRemove answers docker network rm.
 func (c *call) networkRemove() error {
-	n, err := c.network()
+	n, _, err := c.network()
 	if err != nil {
 		return err
 	}
-	if n.Scope() == "swarm" {
-		return c.noManager()
+	if n.Scope == scopeSwarm {
+		return c.removeSwarmNetwork(n.ID)
 	}
-	if err := c.s.engine.RemoveNetwork(n.ID()); err != nil {
+	if err := c.s.engine.RemoveNetwork(n.ID); err != nil {
 		return err
 	}
 	return c.status(http.StatusNoContent)

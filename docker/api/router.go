@@ -15,6 +15,9 @@ type apiVersion int
 const (
 	version128 apiVersion = 28
 	version130 apiVersion = 30
+	version137 apiVersion = 37
+	version139 apiVersion = 39
+	version140 apiVersion = 40
 	version141 apiVersion = 41
 	version142 apiVersion = 42
 	version144 apiVersion = 44

@@ -15,6 +15,7 @@ func newRoutes() routes {
 	rs.addNetworks()
 	rs.addContainers()
 	rs.addImages()
+	rs.addSwarm()
 	rs.addRefused()
 	return rs
 }
@@ -108,10 +109,4 @@ func (rs routes) addRefused() {
 	rs.add(get, "/plugins/{name...}", (*call).pluginMissing)
 	rs.add(post, "/plugins/{name...}", refuse(noPlugins))
 	rs.add(remove, "/plugins/{name...}", refuse(noPlugins))
-	for _, first := range []string{"swarm", "nodes", "services", "tasks", "secrets", "configs"} {
-		for _, method := range []string{get, post, remove} {
-			rs.add(method, "/"+first, (*call).noManager)
-			rs.add(method, "/"+first+"/{name...}", (*call).noManager)
-		}
-	}
 }

@@ -48,24 +48,10 @@ type Config struct {
 	Socket string
 	// Modern has inspects and ports look as those of today's engines, not as those of 2017.
 	Modern bool
-	// Swarm tells how the engine stands to a swarm; nil: it is in none.
-	Swarm func() SwarmInfo
+	// Swarm is the engine's side of a swarm; nil: it is in none, and cannot be.
+	Swarm Swarm
 	Log   *slog.Logger // nil: silent
 }
-
-// SwarmInfo is how an engine stands to a swarm. The zero value is one that is in none.
-type SwarmInfo struct {
-	Active            bool
-	Manager           bool   // the node is a manager
-	NodeID, ClusterID string // 25 characters each
-	NodeAddr          string // the node's address, without a port
-	Nodes, Managers   int
-	// RemoteManagers are the managers that the node knows.
-	RemoteManagers []SwarmPeer
-}
-
-// SwarmPeer is a manager of a swarm.
-type SwarmPeer struct{ NodeID, Addr string }
 
 // Server is the API of one engine. Its methods may be called at once from several goroutines.
 type Server struct {
@@ -166,6 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error { return s.watchSwarm(gctx) })
 	g.Go(func() error {
 		<-gctx.Done()
 		end()
@@ -183,12 +170,4 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serve the Docker API of %s: %w", s.engine.Name(), cmp.Or(err, net.ErrClosed))
-}
-
-// swarm returns how the engine stands to a swarm.
-func (s *Server) swarm() SwarmInfo {
-	if s.cfg.Swarm == nil {
-		return SwarmInfo{}
-	}
-	return s.cfg.Swarm()
 }

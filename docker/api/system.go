@@ -39,17 +39,6 @@ func (c *call) ping() error {
 	return nil
 }
 
-// status is how the header Swarm has it.
-func (i SwarmInfo) status() string {
-	switch {
-	case !i.Active:
-		return "inactive"
-	case i.Manager:
-		return "active/manager"
-	}
-	return "active/worker"
-}
-
 // versionInfo answers docker version.
 func (c *call) versionInfo() error {
 	v := types.Version{
@@ -82,28 +71,10 @@ func (c *call) info() error {
 		},
 		NCPU: e.CPUs, MemTotal: e.Memory, DockerRootDir: "/var/lib/docker", Labels: []string{}, ServerVersion: EngineVersion,
 		Runtimes: map[string]system.RuntimeWithStatus{"runc": {Runtime: system.Runtime{Path: "runc"}}}, DefaultRuntime: "runc",
-		Swarm: s.swarm().info(s.cfg.Modern), InitBinary: "docker-init", SecurityOptions: []string{}, CDISpecDirs: []string{},
+		Swarm: c.swarmInfo(), InitBinary: "docker-init", SecurityOptions: []string{}, CDISpecDirs: []string{},
 		Warnings: []string{simulated},
 	}
 	return c.json(http.StatusOK, i)
-}
-
-func (i SwarmInfo) info(modern bool) swarm.Info {
-	out := swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}
-	if !i.Active {
-		return out
-	}
-	out = swarm.Info{
-		NodeID: i.NodeID, NodeAddr: i.NodeAddr, LocalNodeState: swarm.LocalNodeStateActive, ControlAvailable: i.Manager,
-	}
-	for _, p := range i.RemoteManagers {
-		out.RemoteManagers = append(out.RemoteManagers, swarm.Peer{NodeID: p.NodeID, Addr: p.Addr})
-	}
-	if i.Manager {
-		out.Nodes, out.Managers = i.Nodes, i.Managers
-		out.Cluster = i.cluster(modern)
-	}
-	return out
 }
 
 // Defaults of a swarm, as docker info shows them (F9, E16).

@@ -37,24 +37,26 @@ func TestPing(t *testing.T) {
 }
 
 func TestSwarmHeader(t *testing.T) {
-	state := SwarmInfo{}
-	r := newRig(t, func(c *Config) { c.Swarm = func() SwarmInfo { return state } })
+	f := newFakeSwarm()
+	r := newRig(t, func(c *Config) { c.Swarm = f })
 	for _, row := range []struct {
-		state  SwarmInfo
-		header string
-		status int
-		text   string
+		state           SwarmInfo
+		header          string
+		status, overlay int
+		text            string
 	}{
-		{SwarmInfo{}, "inactive", 503, textNoSwarm},
-		{SwarmInfo{Active: true}, "active/worker", 503, textWorker},
-		{SwarmInfo{Active: true, Manager: true}, "active/manager", 501, textLabSwarm},
+		{SwarmInfo{}, "inactive", 503, 403, textNoSwarm},
+		{SwarmInfo{State: SwarmActive}, "active/worker", 503, 403, textWorker},
+		{SwarmInfo{State: SwarmActive, Manager: true}, "active/manager", 503, 503, textPreparing},
+		{SwarmInfo{State: SwarmActive, Manager: true, Control: true}, "active/manager", 501, 501, textLabSwarm},
+		{SwarmInfo{State: SwarmPending}, "pending", 503, 503, textWorker},
+		{SwarmInfo{State: SwarmError, Error: "no"}, "error", 503, 503, textWorker},
+		{SwarmInfo{State: SwarmLocked, Manager: true}, "locked", 503, 503, textLocked},
 	} {
-		overlay := map[bool]int{false: 403, true: 501}[row.state.Manager]
-		state = row.state
-		if status, body := r.do(http.MethodPost, "/networks/create", `{"Name":"o","Driver":"overlay"}`); status != overlay {
-			t.Errorf("%+v: an overlay: %d %s; want %d", row.state, status, body, overlay)
+		f.set(func(i *SwarmInfo) { *i = row.state })
+		if status, body := r.do(http.MethodPost, "/networks/create", `{"Name":"o","Driver":"overlay"}`); status != row.overlay {
+			t.Errorf("%+v: an overlay: %d %s; want %d", row.state, status, body, row.overlay)
 		}
-		state = row.state
 		if got := r.open(http.MethodHead, "/_ping", "").Header.Get("Swarm"); got != row.header {
 			t.Errorf("%+v: header %q; want %q", row.state, got, row.header)
 		}

@@ -94,6 +94,9 @@ func (e *Engine) Name() string { return e.cfg.Name }
 // Controller returns the host's network controller.
 func (e *Engine) Controller() *cnm.Controller { return e.cfg.Controller }
 
+// Host returns the host's namespace.
+func (e *Engine) Host() *netns.Namespace { return e.cfg.Host }
+
 // Create makes a container, and starts nothing. An image that the host has not is pulled, if it may be; one that is not
 // there is an error of package image that wraps ErrNotFound. Networks need not be there yet.
 func (e *Engine) Create(cfg ContainerConfig) (*Container, error) {

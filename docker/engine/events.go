@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,10 +22,10 @@ const (
 // Event is something that happened on the host.
 type Event struct {
 	Time       time.Time // no two are equal
-	Type       string    // container, image, network
+	Type       string    // container, image, network, and a swarm's: node, service, secret, config
 	Action     string    // start, health_status: healthy
 	ID         string    // of what it happened to: the actor's
-	Scope      string    // local
+	Scope      string    // local or swarm
 	Attributes map[string]string
 }
 
@@ -136,9 +137,12 @@ func (ev *events) drop(s *Subscription) {
 	}
 }
 
+// Publish makes an event of somewhere else known, such as a swarm's; its time is now, and its scope local if it has none.
+func (e *Engine) Publish(event Event) { e.publish(event) }
+
 // publish makes an event known.
 func (e *Engine) publish(event Event) {
-	event.Scope = "local"
+	event.Scope = cmp.Or(event.Scope, "local")
 	ev := &e.events
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
