@@ -85,7 +85,7 @@ func (l *Lab) startEngine(m *machine) error {
 	}
 	eng := engine.New(engine.Config{
 		Name: m.name, Controller: ctl, Host: m.ns, Spawn: g.spawn, Seed: derive(l.seed, "engine "+m.name), Log: l.log,
-		HostFiles: m.names.file, Watch: l.watchContainer,
+		HostFiles: m.names.file, Watch: l.watchContainer, Services: l.swarmServices(m.name),
 		Attach: func(ctx context.Context, _ string, ep cnm.EndpointConfig) (cnm.EndpointConfig, func(), error) {
 			return l.attach(ctx, m.name, ep)
 		},

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
+	"github.com/netsim-lab/netsim/docker/image"
 	"github.com/netsim-lab/netsim/netns"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	HostFiles func(path string) ([]byte, bool)
 	// Watch is called with each interface that a container gets; nil: nobody is told.
 	Watch func(i *netns.Interface)
+	// Services tells programs of the services of the host's swarm; nil: it is in none.
+	Services image.Services
 	// StopGrace is how long a program has to end when its container is stopped. 0: 10 seconds.
 	StopGrace time.Duration
 	// PullDelay is how long each of the four steps of a layer takes to be pulled. 0: no time.

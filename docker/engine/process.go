@@ -147,7 +147,7 @@ func (r *run) process(c *Container) *image.Process {
 	}
 	return &image.Process{
 		Hostname: r.sys.Hostname, Net: sockets{r.ns, r.gate}, Addr: addr,
-		Rand: rand.New(rand.NewPCG(c.seed, uint64(r.number))),
+		Rand: rand.New(rand.NewPCG(c.seed, uint64(r.number))), Services: c.engine.cfg.Services,
 	}
 }
 

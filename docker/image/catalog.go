@@ -15,6 +15,7 @@ var builtin = []func() *Image{
 	adminImage,
 	webImage,
 	dockerDemoImage,
+	hrmImage,
 	netshootImage,
 	nginxImage,
 	redisImage,

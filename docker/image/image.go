@@ -40,6 +40,7 @@ type Process struct {
 	Net      Net        // the namespace's sockets
 	Addr     netip.Addr // the container's first address; zero if it has none
 	Rand     *rand.Rand // owned by the process; nil: seeded from Hostname
+	Services Services   // those of the swarm; nil: the node is in none
 
 	// Shell runs a command of the container's tool set and returns its exit
 	// status. The engine supplies it; nil means the container has none.
