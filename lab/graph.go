@@ -79,13 +79,50 @@ func (d *drawing) fabric(spec *topology.Spec) {
 		if h.Kernel {
 			label += "\na namespace of the kernel"
 		}
-		d.node("node "+h.Name, "host", label+remote(h.Remote))
+		shape := "host"
+		if len(h.Frontends) > 0 {
+			shape = "balancer"
+			label += frontends(h.Frontends)
+		}
+		d.node("node "+h.Name, shape, label+remote(h.Remote))
 		d.taps(h.Name, h.TAPs)
+	}
+	for _, h := range f.Hosts {
+		d.backends(h)
 	}
 	for _, c := range f.Cables() {
 		d.edge("node "+c.A.Node, "node "+c.B.Node, cableLabel(c), c.Forward.Down && c.Reverse.Down)
 	}
 	d.internet(f)
+}
+
+// frontends are lines that say on which ports a balancer listens.
+func frontends(all []topology.Frontend) string {
+	var b strings.Builder
+	for _, f := range all {
+		fmt.Fprintf(&b, "\n%s %s %s", f.Address(), f.Mode, f.Balance)
+	}
+	return b.String()
+}
+
+// backends draws where the ports of a balancer lead to, once for each node.
+func (d *drawing) backends(h topology.Host) {
+	ports := map[string][]string{}
+	var order []string
+	for _, f := range h.Frontends {
+		for _, b := range f.Backends {
+			if b.Node == "" {
+				continue
+			}
+			if ports[b.Node] == nil {
+				order = append(order, b.Node)
+			}
+			ports[b.Node] = append(ports[b.Node], fmt.Sprintf("%s to :%d", f.Address(), b.Addr.Port()))
+		}
+	}
+	for _, node := range order {
+		d.edge("node "+h.Name, "node "+node, strings.Join(ports[node], ", "), true)
+	}
 }
 
 // internet draws what is beyond the lab, at the switches where the way out is.
@@ -210,7 +247,7 @@ func (mermaid) open(title string) string { return "---\ntitle: " + title + "\n--
 func (mermaid) close() string            { return "" }
 
 func (mermaid) node(id, shape, label string) string {
-	brackets := map[string][2]string{"switch": {"[[", "]]"}, "router": {"{{", "}}"}, "network": {"([", "])"}, "guest": {"(", ")"}, "tap": {"[/", "/]"}}
+	brackets := map[string][2]string{"switch": {"[[", "]]"}, "router": {"{{", "}}"}, "network": {"([", "])"}, "guest": {"(", ")"}, "balancer": {"[\\", "/]"}, "tap": {"[/", "/]"}}
 	b, ok := brackets[shape]
 	if !ok {
 		b = [2]string{"[", "]"}
@@ -241,7 +278,7 @@ func (dot) open(title string) string {
 func (dot) close() string { return "}\n" }
 
 func (dot) node(id, shape, label string) string {
-	shapes := map[string]string{"switch": "box3d", "router": "hexagon", "host": "box", "network": "ellipse", "guest": "component", "tap": "cds"}
+	shapes := map[string]string{"switch": "box3d", "router": "hexagon", "host": "box", "network": "ellipse", "guest": "component", "balancer": "invtrapezium", "tap": "cds"}
 	return fmt.Sprintf("  %s [shape=%s, label=%s];\n", id, shapes[shape], dotText(label))
 }
 

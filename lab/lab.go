@@ -233,6 +233,9 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	if err := l.startDocker(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
+	if err := l.startBalancers(); err != nil {
+		return interrupted(ctx, err)
+	}
 	if err := l.checkProxies(); err != nil {
 		return err
 	}

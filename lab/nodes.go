@@ -27,6 +27,7 @@ const (
 	KindHost       NodeKind = "host"
 	KindKernelHost NodeKind = "kernel host" // a network namespace of the machine's kernel
 	KindRouter     NodeKind = "router"
+	KindBalancer   NodeKind = "balancer"
 	KindSwitch     NodeKind = "switch"
 	KindNameServer NodeKind = "name server"
 	KindInternet   NodeKind = "internet"
@@ -85,6 +86,8 @@ func (l *Lab) machineNode(m *machine) *Node {
 	switch {
 	case m.kernel != nil:
 		n.kind = KindKernelHost
+	case m.host != nil && len(m.host.Frontends) > 0:
+		n.kind = KindBalancer
 	case m.host != nil:
 		n.kind = KindHost
 	case m.router != nil:

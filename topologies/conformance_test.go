@@ -193,13 +193,36 @@ shows something else than the guide, for the reason given. *not reproduced*: no 
 
 `
 
+// pages writes what a chapter does in a browser, and the steps of its labs that show it.
+func (c *conformance) pages(t *testing.T, body *strings.Builder, ch *chapter) {
+	if len(ch.clicks) > 0 {
+		fmt.Fprint(body, "\n| In the browser | Shown by | In which words |\n|---|---|---|\n")
+	}
+	for _, l := range ch.clicks {
+		where := ""
+		for _, lab := range c.labs {
+			if lab.guide == ch.title && slices.ContainsFunc(lab.steps, func(s stepCommands) bool { return s.name == l.shown && !s.fails }) {
+				where = fmt.Sprintf("[%s](../topologies/%s.yaml): %s", lab.name, lab.name, l.shown)
+			}
+		}
+		if where == "" {
+			t.Errorf("no lab of %q has a step %q, for %q", ch.title, l.shown, l.text)
+		}
+		fmt.Fprintf(body, "| %s | %s | %s |\n", l.text, where, strings.TrimSpace(l.note+" "+l.erratum))
+	}
+}
+
 // report writes the whole file.
 func report(t *testing.T, guide []*chapter, labs []*labSteps) string {
 	var body strings.Builder
 	count := map[string]int{}
 	for _, ch := range guide {
 		c := &conformance{labs: labs, used: map[string]bool{}, last: map[string]int{}}
-		fmt.Fprintf(&body, "\n## %s\n\n| Command | Verdict | Shown by | Reason |\n|---|---|---|---|\n", ch.title)
+		fmt.Fprintf(&body, "\n## %s\n", ch.title)
+		c.pages(t, &body, ch)
+		if len(ch.lines) > 0 {
+			fmt.Fprint(&body, "\n| Command | Verdict | Shown by | Reason |\n|---|---|---|---|\n")
+		}
 		for _, l := range ch.lines {
 			verdict, where, why := c.row(t, ch, l)
 			count[verdict]++

@@ -18,6 +18,7 @@ type chapter struct {
 	labs    []string
 	missing string // why its commands are not reproduced
 	lines   []*line
+	clicks  []*line // what is done in pages of a browser
 }
 
 // line is a command of the guide.
@@ -28,6 +29,7 @@ type line struct {
 	note    string
 	erratum string
 	missing string
+	shown   string // of what is done in a page: the step that shows it
 }
 
 // command is a simple command and where it runs.
@@ -56,6 +58,9 @@ func readGuide(t *testing.T, file string) []*chapter {
 		switch indented := strings.HasPrefix(text, "  "); {
 		case !indented && key == "chapter":
 			all, last = append(all, &chapter{title: value}), nil
+		case !indented && key == "page" && len(all) > 0:
+			last = &line{place: key, text: value}
+			all[len(all)-1].clicks = append(all[len(all)-1].clicks, last)
 		case !indented && slices.Contains(places, key) && len(all) > 0:
 			last = &line{place: key, text: value}
 			all[len(all)-1].lines = append(all[len(all)-1].lines, last)
@@ -90,6 +95,8 @@ func (l *line) set(key, value string) bool {
 		l.erratum = value
 	case "missing":
 		l.missing = value
+	case "shown":
+		l.shown = value
 	default:
 		return false
 	}

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ const (
 	curlRedirects   = 47
 	curlEmpty       = 52
 	curlReceive     = 56
-	curlTLS         = 60
+	curlTLS         = 35
+	curlCertificate = 60
 )
 
 // curl is one run of curl.
@@ -374,8 +376,10 @@ func (t *curl) failed(x *transfer, u *url.URL, err error, again bool) (code int,
 		return say(curlEmpty, "Empty reply from server", false)
 	case errors.Is(err, errNotHTTP):
 		return say(curlUnsupported, "Received HTTP/0.9 when not allowed", false)
+	case u.Scheme == "https" && errors.As(err, new(*tls.CertificateVerificationError)):
+		return say(curlCertificate, "SSL certificate problem: "+err.Error(), false)
 	case u.Scheme == "https" && !errors.Is(err, syscall.ECONNRESET):
-		return say(curlTLS, "SSL certificate problem: "+err.Error(), false)
+		return say(curlTLS, "SSL connect error: "+err.Error(), false)
 	}
 	return say(curlReceive, "Recv failure: "+connectText(err), false)
 }

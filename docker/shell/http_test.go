@@ -1,8 +1,10 @@
 package shell
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -19,6 +21,9 @@ func (b *bench) serveHTTP() {
 	b.serve(b.c2, ":85", replyWith("-ERR unknown command\r\n"))
 	b.serve(b.c2, ":86", replyWith("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"))
 	b.serve(b.c2, ":87", replyWith("HTTP/1.0 200 OK\r\n\r\nREQUEST\n"))
+	s := httptest.NewTLSServer(nil)
+	s.Close()
+	b.serve(b.c2, ":443", func(c net.Conn) { replyWith(okReply)(tls.Server(c, s.TLS)) })
 }
 
 // curl's statuses and texts (16.9).
@@ -54,6 +59,9 @@ func TestCurl(t *testing.T) {
 		{"curl -X PUT c2:87/", "PUT / HTTP/1.1", 0},
 		{"curl -d x=1 -d y=2 c2:87", "POST / HTTP/1.1", 0},
 		{"curl -G -d x=1 c2:87", "GET /?x=1 HTTP/1.1", 0},
+		{"curl -sk https://c2", "hello", 0},
+		{"curl -s https://c2", "", 60},
+		{"curl -sk https://c2:81", "", 35},
 		{"curl --resolve foo:80:172.17.0.3 foo", "hello", 0},
 		{"curl ftp://c2/", "curl: (1) Protocol \"ftp\" not supported or disabled in libcurl", 1},
 		{"curl -Z c2", "curl: option -Z: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information", 2},

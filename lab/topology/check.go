@@ -27,6 +27,8 @@ const (
 	kindSwitch = "switch"
 	kindRouter = "router"
 	kindHost   = "host"
+
+	kindBalancer = "balancer"
 )
 
 func newChecker(r *reader, s *Spec) *checker {
@@ -70,7 +72,11 @@ func (c *checker) collect() {
 	}
 	for i := range s.Fabric.Hosts {
 		h := &s.Fabric.Hosts[i]
-		c.addNode(h.Name, placed{kindHost, h.Pos})
+		kind := kindHost
+		if h.balancer {
+			kind = kindBalancer
+		}
+		c.addNode(h.Name, placed{kind, h.Pos})
 		c.hosts[h.Name] = h
 	}
 	for i := range s.Networks {
@@ -118,8 +124,9 @@ func (c *checker) engineHost(ref Ref, role string) bool {
 	}
 	h, ok := c.hosts[ref.Name]
 	switch {
-	case !ok && c.nodes[ref.Name].kind != "":
+	case c.nodes[ref.Name].kind != "" && c.nodes[ref.Name].kind != kindHost:
 		c.failAt(ref.Pos, "%s %q is a %s, not a host", role, ref.Name, c.nodes[ref.Name].kind)
+		return false
 	case !ok:
 		c.failAt(ref.Pos, "host %q is not defined%s", clip(ref.Name), c.near(ref.Name, c.hostNameList()))
 	case h.Engine == "":

@@ -18,6 +18,7 @@ func (c *checker) checkFabric() {
 		c.checkAttachments(h.Name, h.Links)
 		c.checkRoutes(h.Name, h.Links, h.Routes)
 		c.checkGateway(h)
+		c.checkBalancer(h)
 	}
 	for i := range f.Links {
 		c.checkLink(&f.Links[i], f.Links[:i])

@@ -27,6 +27,9 @@
 //     port 4789, too; vni of a link follows from the names of its ends
 //   - hosts: gso auto; kernel false. A host with kernel: true is a network namespace of the machine's kernel, which the lab
 //     makes: its links are TAP devices eth0 and so on, and steps run there with the machine's /bin/sh and commands
+//   - balancers: mode tcp, balance roundrobin, no cookie, backends are not told of the client; check: a connection every 2s
+//     within 1s, rise 2, fall 3. A backend's name stands for its address on a link to where the balancer is, or else its
+//     first; a balancer is a host otherwise, without an engine
 //   - internet: gateway on every segment with a host, at an address that is free there; the default route of hosts and
 //     routers without one leads to it; names: no delay (it is of each way, as that of a link), no web server
 //   - tap, of a switch or host, one or a list: name the kernel's next (tap0), netns that in which netsim runs, address (of

@@ -13,10 +13,12 @@ func (r *reader) fabric(n *yaml.Node, f *Fabric) {
 	r.object(n, "fabric", fields{
 		"switches": func(n *yaml.Node) { f.Switches = r.switches(n) },
 		"routers":  func(n *yaml.Node) { f.Routers = r.routers(n) },
-		"hosts":    func(n *yaml.Node) { f.Hosts = r.hosts(n) },
+		"hosts":    func(n *yaml.Node) { f.Hosts = append(f.Hosts, r.hosts(n)...) },
 		"links":    func(n *yaml.Node) { f.Links = r.links(n) },
 		"listen":   r.endpoint(&f.Listen, "listen"),
 		"internet": func(n *yaml.Node) { f.Internet = r.internet(n) },
+
+		"balancers": func(n *yaml.Node) { f.Hosts = append(f.Hosts, r.balancers(n)...) },
 	})
 }
 

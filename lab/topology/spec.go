@@ -142,9 +142,12 @@ type Host struct {
 	Kernel     bool         // a network namespace of the machine's kernel, which the lab makes
 	TAPs       []TAP        // devices of the kernel that are plugged in
 
+	Frontends []Frontend // the ports of a balancer; nil: the host is none
+
 	NoUserlandProxy bool // published ports are left to netfilter alone, as with dockerd --userland-proxy=false
 
 	gatewayPos Pos
+	balancer   bool // the file calls it one
 }
 
 // Link says how a cable behaves. Between two switches it also makes the cable;

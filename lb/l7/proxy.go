@@ -34,9 +34,8 @@ func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKe
 func (f *front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	f.running.begin()
 	defer f.running.end()
-	if client, ok := req.Context().Value(clientKey{}).(*clientConn); ok {
-		client.begun.Store(false)
-	}
+	client := req.Context().Value(clientKey{}).(*clientConn)
+	client.begun.Store(false)
 	answer := newAnswerWriter(w, f.cfg)
 	defer answer.last()
 	if req.Method == http.MethodConnect {
@@ -59,8 +58,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		ex.body = &clientBody{ReadCloser: req.Body, control: http.NewResponseController(w), read: deadline{limit: f.cfg.StallTimeout}}
 		req.Body = ex.body
 	}
+	ctx := req.Context()
+	if f.cfg.ConnContext != nil {
+		ctx = f.cfg.ConnContext(ctx, client.Conn)
+	}
 	defer f.end(ex)
-	f.proxy.ServeHTTP(answer, req.WithContext(context.WithValue(req.Context(), exchangeKey{}, ex)))
+	f.proxy.ServeHTTP(answer, req.WithContext(context.WithValue(ctx, exchangeKey{}, ex)))
 }
 
 // end gives the server free, and counts an answer that broke off, which ReverseProxy tells by a panic.

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	// Dial connects to a backend.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// ConnContext returns the context of what a client's connection causes; nil: that of Serve.
+	// ConnContext returns the context of what a client's connection causes now; nil: that of Serve. It is asked anew for
+	// each request.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 	Log         *slog.Logger     // nil: silent
 	Now         func() time.Time // nil: time.Now

@@ -102,11 +102,7 @@ func (f *front) server(requests context.Context) *http.Server {
 		Handler:     f,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			client := c.(*clientConn) // of the listener limited
-			if f.cfg.ConnContext != nil {
-				ctx = f.cfg.ConnContext(ctx, client.Conn)
-			}
-			return context.WithValue(ctx, clientKey{}, client)
+			return context.WithValue(ctx, clientKey{}, c.(*clientConn)) // of the listener limited
 		},
 		ReadHeaderTimeout: f.cfg.HeaderTimeout,
 		IdleTimeout:       f.cfg.IdleTimeout,
