@@ -32,6 +32,7 @@ type Config struct {
 	ElectionTicks int
 	SnapshotEvery uint64
 	KeepEntries   uint64
+	OnLock        func([]byte)     // told the key that managers are locked with, nil without one, when that changes (W17); nil: not
 	KeyRotation   time.Duration    // of the keys for gossip and IPsec; zero: 12 h (C12)
 	Now           func() time.Time // for certificates; nil: time.Now
 	Log           *slog.Logger     // nil: silent

@@ -61,6 +61,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		return context.Canceled
 	})
 	g.Go(func() error { return m.reign(ctx) })
+	g.Go(func() error { m.watchLock(ctx); return nil })
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -154,10 +155,11 @@ func (m *Manager) Refusals() rpc.Refusals { return m.raft.Refusals() }
 func (m *Manager) Leave(ctx context.Context) error { return m.raft.Leave(ctx) }
 
 // Control is the swarm's API, here or at the leader.
-func (m *Manager) Control() api.ControlServer {
-	return Control(func(ctx context.Context, method string, request []byte) ([]byte, error) {
-		return m.perform(ctx, m.self(), methodControl, headed(method, request))
-	})
+func (m *Manager) Control() api.ControlServer { return Control(m.Call) }
+
+// Call is a Call of the swarm's API, here or at the leader.
+func (m *Manager) Call(ctx context.Context, method string, request []byte) ([]byte, error) {
+	return m.perform(ctx, m.self(), methodControl, headed(method, request))
 }
 
 // self is this manager as a caller.

@@ -77,3 +77,23 @@ type JoinOptions struct {
 	AdvertiseAddr string
 	Availability  swarmapi.NodeSpec_Availability
 }
+
+// Docker's times: dockerd's daemon/cluster/cluster.go.
+const (
+	joinTime    = 20 * time.Second
+	requestTime = 20 * time.Second
+	renewalTime = time.Minute
+)
+
+func (t Times) complete() Times {
+	if t.Renewal == 0 {
+		t.Renewal = renewalTime
+	}
+	if t.Join == 0 {
+		t.Join = joinTime
+	}
+	if t.Request == 0 {
+		t.Request = requestTime
+	}
+	return t
+}

@@ -37,7 +37,7 @@ type Status struct {
 	Info
 	Raft     consensus.Status // zero unless Control
 	Refusals rpc.Refusals     // of the manager's port
-	Rejoins  uint64           // sessions that the agent has had
+	Sessions uint64           // that the agent has had
 	Gossip   gossip.View      // zero unless Gossips
 	Gossips  bool
 }

@@ -3,15 +3,27 @@ package node
 import (
 	"context"
 	"errors"
-
-	swarmapi "github.com/moby/swarmkit/v2/api"
-
-	"github.com/netsim-lab/netsim/docker/swarm/manager"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
 )
 
 // Node is a host's side of a swarm. Its methods may be called at once, but Run only once.
 type Node struct {
-	cfg Config
+	cfg   Config
+	disk  *Disk
+	begin chan *membership // to Run
+	ended chan struct{}    // closes when Run returns
+	one   chan struct{}    // holds a token while Init, Join, Leave or Unlock is under way
+
+	mu     sync.Mutex
+	luck   *rand.Rand  // guarded by mu
+	member *membership // nil: in no swarm; guarded by mu
+	locked bool        // what the disk holds waits for Unlock; guarded by mu
 }
 
 // New checks the configuration. It starts nothing.
@@ -19,47 +31,132 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Network == nil || cfg.Name == "" || !cfg.Addr.IsValid() || cfg.Executor == nil {
 		return nil, errors.New("new swarm node: a network, name, address and executor are needed")
 	}
-	return &Node{cfg: cfg}, nil
+	if cfg.Disk == nil {
+		cfg.Disk = &Disk{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Luck == nil {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(cfg.Name)) // never fails
+		cfg.Luck = rand.New(rand.NewPCG(h.Sum64(), 2377))
+	}
+	cfg.Times = cfg.Times.complete()
+	return &Node{
+		cfg: cfg, disk: cfg.Disk, luck: cfg.Luck, begin: make(chan *membership), ended: make(chan struct{}), one: make(chan struct{}, 1),
+	}, nil
 }
 
 // Run lives as long as the host is on: it takes up the membership that the Disk holds, and those that Init and Join begin.
 // It returns nil when ctx has ended and all that it started has, too.
 func (n *Node) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	defer close(n.ended)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	start := func(m *membership) {
+		wg.Go(func() { m.run(ctx) })
+	}
+	if m := n.resume(); m != nil {
+		start(m)
+	}
+	for {
+		select {
+		case m := <-n.begin:
+			start(m)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
-// Init makes a swarm whose first manager is this node, and returns the node's id. It blocks until the manager leads. Run
-// must be running. The errors are ErrSwarmExists, and for ForceNewCluster ErrNotManager.
-func (n *Node) Init(context.Context, InitOptions) (nodeID string, err error) {
-	return "", ErrNotInSwarm
+// resume takes up what the disk holds; nil if that is nothing, or is locked.
+func (n *Node) resume() *membership {
+	r, ok := n.disk.read()
+	if !ok {
+		return nil
+	}
+	if r.lock != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.locked = true
+		return nil
+	}
+	m := n.newMembership(r)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.member = m
+	return m
 }
 
-// Join makes this node part of a swarm, as what the token says. It blocks until it is one, or Times.Join has passed
-// (ErrJoinTimeout; it goes on trying by then).
-func (n *Node) Join(context.Context, JoinOptions) error { return ErrNotInSwarm }
-
-// Leave ends the membership, and forgets it. Without force a manager refuses (W8). It returns when all that ran for the
-// membership has ended.
-func (n *Node) Leave(_ context.Context, _ bool) error { return ErrNoSwarm }
-
-// Unlock gives a locked manager the key (SWMKEY-1-...) to what is on its disk.
-func (n *Node) Unlock(context.Context, string) error { return ErrNotInSwarm }
-
-// UnlockKey returns the key that Unlock takes; "" if the swarm is not to be locked.
-func (n *Node) UnlockKey(context.Context) (string, error) { return "", ErrNotInSwarm }
-
-// Control is the swarm's API. On a manager it answers, here or at the leader; a call waits for a leader for some time, and
-// then fails as swarmkit does (W6). On others all methods fail with an Error.
-func (n *Node) Control() swarmapi.ControlServer {
-	return manager.Control(func(context.Context, string, []byte) ([]byte, error) { return nil, ErrNotInSwarm })
+// exclusive has f carried out while nothing else changes the membership.
+func (n *Node) exclusive(ctx context.Context, f func() error) error {
+	select {
+	case n.one <- struct{}{}:
+		defer func() { <-n.one }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// Resource attaches containers that are no tasks to networks of the swarm, for this node; on any node that is in one.
-func (n *Node) Resource() swarmapi.ResourceAllocatorServer { return nil }
+// current returns the membership, nil if there is none.
+func (n *Node) current() *membership {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.member
+}
 
-// Info returns how things stand; it does not block.
-func (n *Node) Info() Info { return Info{State: Inactive} }
+// start hands a new membership to Run.
+func (n *Node) start(ctx context.Context, m *membership) error {
+	n.mu.Lock()
+	n.member, n.locked = m, false
+	n.mu.Unlock()
+	select {
+	case n.begin <- m:
+		return nil
+	case <-n.ended:
+		return errors.New("the node does not run")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
-// Status returns what Info does, and more. Raft is left out if ctx ends first.
-func (n *Node) Status(context.Context) Status { return Status{Info: n.Info()} }
+// forget ends a membership, if it is still that of the node.
+func (n *Node) forget(m *membership) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member == m {
+		n.member = nil
+	}
+}
+
+// newLuck returns a source of luck of its own, seeded by the node's.
+func (n *Node) newLuck() *rand.Rand {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return rand.New(rand.NewPCG(n.luck.Uint64(), n.luck.Uint64()))
+}
+
+// address completes what Init or Join was told: host:port, with the node's address and port for what is missing.
+func (n *Node) address(text string) (string, error) {
+	if text == "" {
+		return net.JoinHostPort(n.cfg.Addr.String(), strconv.Itoa(Port)), nil
+	}
+	return withPort(text)
+}
+
+// withPort adds the default port to an address without one (W12).
+func withPort(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		host, port = text, strconv.Itoa(Port)
+	}
+	if p, err := strconv.ParseUint(port, 10, 16); err != nil || p == 0 || host == "" {
+		return "", &net.AddrError{Err: "not host:port", Addr: text}
+	}
+	return net.JoinHostPort(host, port), nil
+}
