@@ -20,12 +20,15 @@ type CaptureRequest struct {
 	Count  uint64   `json:",omitempty"` // packets after which it ends; 0: none
 	// Last, if more than 0, asks for what passed in that time before now, as SaveLast has it, in place of what is to come.
 	Last time.Duration `json:",omitempty"`
+	Keys bool          `json:",omitempty"` // tell the keys of encrypted overlays, too
 }
 
 // CaptureStats counts the wire frames of a capture.
 type CaptureStats struct {
 	Written uint64 `json:"written"`
 	Dropped uint64 `json:"dropped"` // for want of room
+	// Keys are those of the encrypted overlays, if they were asked for.
+	Keys []ESPKey `json:"keys,omitempty"`
 }
 
 // Capture writes what passes interfaces of nodes to w as pcapng, until ctx ends or there is enough. Each interface has a
@@ -33,6 +36,14 @@ type CaptureStats struct {
 // interfaces, or on the cable that is plugged in there, is written once more with the reason as its comment. A w that
 // blocks never holds up the lab: what there is no room for is counted.
 func (l *Lab) Capture(ctx context.Context, req CaptureRequest, w io.Writer) (CaptureStats, error) {
+	s, err := l.capture(ctx, req, w)
+	if req.Keys {
+		s.Keys = l.espKeys()
+	}
+	return s, err
+}
+
+func (l *Lab) capture(ctx context.Context, req CaptureRequest, w io.Writer) (CaptureStats, error) {
 	if req.Last > 0 {
 		return l.SaveLast(w, req.Last, req.Places...)
 	}

@@ -50,6 +50,7 @@ type ESP struct {
 	keys  []esp.Key               // guarded by mu; the first is the primary one
 	users map[netip.Addr]int      // of each peer, guarded by mu
 	known map[uint32]*association // by SPI, guarded by mu; those of hosts that are no peers now, too, until their key goes
+	past  []*esp.SA               // the latest that there were, guarded by mu
 	sas   atomic.Pointer[associations]
 }
 
@@ -170,7 +171,22 @@ func (e *ESP) associate(src, dst netip.Addr, k esp.Key, incoming bool) (*associa
 	}
 	a := &association{sa: sa, incoming: incoming, firstIV: e.luck.Uint64()}
 	e.known[spi] = a
+	if len(e.past) >= maxPast {
+		e.past = slices.Delete(e.past, 0, maxPast/2)
+	}
+	e.past = append(e.past, sa)
 	return a, nil
+}
+
+// maxPast bounds the associations that Past remembers.
+const maxPast = 1024
+
+// Past returns the associations that there are and were, the latest last: what whoever captured packets needs to read them.
+// Of those of long ago some are forgotten.
+func (e *ESP) Past() []*esp.SA {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.past)
 }
 
 // take returns the first of n sequence numbers in a row; false if there are no more.

@@ -21,6 +21,7 @@ type captureOptions struct {
 	count    uint64
 	duration time.Duration
 	last     time.Duration
+	keys     bool
 }
 
 func captureCommand() *cobra.Command {
@@ -40,12 +41,16 @@ With --last 10s it writes what passed in the last 10 seconds instead, and ends: 
 its cables and of its containers, as many as fit into 4 MiB, and of large ones the headers. Without a NODE it is all of
 them, also of containers that are gone. netsim run --save-failed DIR does that for each step that fails.
 
+With --keys it writes the keys of encrypted overlays into the directory FILE.keys, which tshark and Wireshark take for their
+configuration; they then show what the ESP packets hold.
+
 ` + nodeHelp,
 		Example: `  netsim capture host-a:eth0 host-b:eth0 -w - | tshark -r -
   netsim capture host-a dog-web.1:eth0 -w - | wireshark -k -i -
   netsim capture host-a:docker0 -w docker0.pcapng --duration 10s
   netsim capture client -w syn.pcapng -c 3
   netsim capture --last 10s -w what-happened.pcapng
+  netsim capture host-a:eth0 --keys -w esp.pcapng   # and then: WIRESHARK_CONFIG_DIR=esp.pcapng.keys tshark -r esp.pcapng
   netsim capture host-a -w drops.pcapng   # and then: tshark -r drops.pcapng -Y 'frame.comment contains "dropped"'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("last") {
@@ -64,6 +69,9 @@ them, also of containers that are gone. netsim run --save-failed DIR does that f
 			if f := cmd.Flags(); f.Changed("duration") && o.duration <= 0 {
 				return usagef("--duration takes a time like 10s, not %v", o.duration)
 			}
+			if o.keys && o.file == stdinArg {
+				return usagef("--keys needs a file: the keys are written beside it, so name one with -w")
+			}
 			if o.file == stdinArg && isTerminal(cmd.OutOrStdout()) {
 				return usagef("a capture is not for reading on a terminal: send it to a file, or to tshark -r -")
 			}
@@ -76,6 +84,7 @@ them, also of containers that are gone. netsim run --save-failed DIR does that f
 	f.Uint64VarP(&o.count, "count", "c", 0, "end after so many packets")
 	f.DurationVar(&o.duration, "duration", 0, "end after that time")
 	f.DurationVar(&o.last, "last", 0, "write what passed in that time before now, and end")
+	f.BoolVar(&o.keys, "keys", false, "write the keys of encrypted overlays into FILE.keys, for tshark and Wireshark")
 	return cmd
 }
 
@@ -91,13 +100,16 @@ func capture(cmd *cobra.Command, places []string, o captureOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	req := lab.CaptureRequest{Places: places, Count: o.count, Last: o.last}
+	req := lab.CaptureRequest{Places: places, Count: o.count, Last: o.last, Keys: o.keys}
 	for {
 		w, again, err := openCapture(ctx, cmd.OutOrStdout(), o.file)
 		if err != nil || w == nil {
 			return err
 		}
 		stats, left, err := captureTo(ctx, c, req, w)
+		if err == nil && o.keys {
+			err = writeKeys(cmd.ErrOrStderr(), o.file, stats.Keys)
+		}
 		switch {
 		case err != nil:
 			return err

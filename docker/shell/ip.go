@@ -40,7 +40,7 @@ func (e *errIP) Error() string { return e.text }
 func bad(text string) error        { return &errIP{text, 1} }
 func kernelSays(text string) error { return &errIP{"RTNETLINK answers: " + text, 2} }
 
-// runIP is ip: address, link, route, neigh and netns.
+// runIP is ip: address, link, route, neigh, netns and xfrm.
 func runIP(ctx context.Context, c *Call) int {
 	i := &ipCall{Call: c, ns: c.Sys.NS, args: c.Args[1:]}
 	for len(i.args) > 0 && strings.HasPrefix(i.args[0], "-") {
@@ -113,6 +113,8 @@ func (i *ipCall) object(ctx context.Context) int {
 		err = i.neighbour()
 	case object == "netns":
 		return i.netns(ctx)
+	case abbreviates(object, "xfrm") && !i.busybox():
+		return i.xfrm()
 	default:
 		if i.busybox() || object == "help" {
 			return i.usageIP("ip")
