@@ -56,6 +56,9 @@ func statusOf(err error) int {
 			return c.status
 		}
 	}
+	if isUnavailable(err) {
+		return http.StatusServiceUnavailable
+	}
 	return statusOfGRPC(err)
 }
 

@@ -46,10 +46,10 @@ type SwarmWatch interface {
 
 // SwarmLock is a Swarm whose managers can be locked.
 type SwarmLock interface {
-	// UnlockKey returns the key that a restarted manager needs; nil: none.
-	UnlockKey(ctx context.Context) ([]byte, error)
+	// UnlockKey returns the key that a restarted manager needs, SWMKEY-1-...; "": none.
+	UnlockKey(ctx context.Context) (string, error)
 	// Unlock gives a locked manager its key.
-	Unlock(ctx context.Context, key []byte) error
+	Unlock(ctx context.Context, key string) error
 }
 
 // SwarmState is how far an engine is in a swarm.
@@ -183,10 +183,16 @@ func managed(h func(c *call, ctx context.Context, ctl swarmapi.ControlServer) er
 	}
 }
 
+// isUnavailable tells whether an error says of itself, as those of dockerd do, that a swarm cannot be asked as things are.
+func isUnavailable(err error) bool {
+	var own interface{ Unavailable() }
+	return errors.As(err, &own)
+}
+
 // rpcError is an error as it comes from a manager, which is an RPC away in Docker: what has no code there is unknown.
 func rpcError(err error) error {
 	var own *apiError
-	if _, ok := status.FromError(err); ok || errors.As(err, &own) {
+	if _, ok := status.FromError(err); ok || errors.As(err, &own) || isUnavailable(err) {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

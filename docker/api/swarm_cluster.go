@@ -310,11 +310,7 @@ func (c *call) swarmUnlockKey() error {
 	if err != nil {
 		return err
 	}
-	var r swarm.UnlockKeyResponse
-	if len(key) > 0 {
-		r.UnlockKey = encryption.HumanReadableKey(key)
-	}
-	return c.json(http.StatusOK, r)
+	return c.json(http.StatusOK, swarm.UnlockKeyResponse{UnlockKey: key})
 }
 
 // swarmUnlock answers docker swarm unlock.
@@ -334,11 +330,10 @@ func (c *call) swarmUnlock() error {
 	if !ok {
 		return unavailable(textLocked)
 	}
-	key, err := encryption.ParseHumanReadableKey(req.UnlockKey)
-	if err != nil {
+	if _, err := encryption.ParseHumanReadableKey(req.UnlockKey); err != nil {
 		return invalid("%v", err)
 	}
-	if err := lock.Unlock(c.ctx(), key); err != nil {
+	if err := lock.Unlock(c.ctx(), req.UnlockKey); err != nil {
 		return err
 	}
 	return c.status(http.StatusOK)

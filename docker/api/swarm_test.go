@@ -126,7 +126,7 @@ func TestSwarmLeaveManager(t *testing.T) {
 	if status, text := r.do(http.MethodPost, "/swarm/unlock", `{"UnlockKey":"SWMKEY-1-no"}`); status != http.StatusBadRequest {
 		t.Errorf("unlock with a key that is none: %d %s", status, text)
 	}
-	if status, text := r.do(http.MethodPost, "/swarm/unlock", `{"UnlockKey":"SWMKEY-1-MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}`); status != http.StatusOK {
+	if status, text := r.do(http.MethodPost, "/swarm/unlock", `{"UnlockKey":"`+fakeKey+`"}`); status != http.StatusOK {
 		t.Errorf("unlock: %d %s", status, text)
 	}
 }

@@ -100,12 +100,12 @@ func (f *fakeSwarm) Leave(context.Context, bool) error {
 	return nil
 }
 
-func (f *fakeSwarm) UnlockKey(context.Context) ([]byte, error) {
-	return []byte("0123456789abcdef0123456789abcdef"), nil
-}
+const fakeKey = "SWMKEY-1-MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 
-func (f *fakeSwarm) Unlock(_ context.Context, key []byte) error {
-	if string(key) != "0123456789abcdef0123456789abcdef" {
+func (f *fakeSwarm) UnlockKey(context.Context) (string, error) { return fakeKey, nil }
+
+func (f *fakeSwarm) Unlock(_ context.Context, key string) error {
+	if key != fakeKey {
 		return invalid("swarm could not be unlocked: invalid key provided")
 	}
 	f.set(func(i *SwarmInfo) { i.State = SwarmActive })
