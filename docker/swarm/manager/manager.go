@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/swarmkit/v2/api"
@@ -23,6 +24,8 @@ type Manager struct {
 	cfg   Config
 	state *state.State
 	raft  *consensus.Node
+
+	tokens, removed atomic.Uint64 // requests that were refused
 
 	mu      sync.Mutex
 	office  *office       // what works while this manager leads; guarded by mu
@@ -148,8 +151,17 @@ func (m *Manager) Members() []consensus.Peer {
 	return members
 }
 
-// Refusals counts what the port did not serve.
-func (m *Manager) Refusals() rpc.Refusals { return m.raft.Refusals() }
+// Refusals counts what a manager did not serve.
+type Refusals struct {
+	rpc.Refusals
+	Tokens  uint64 // nodes that wanted to join with a token of another swarm, or with one that was rotated away (W15)
+	Removed uint64 // requests of nodes that were removed from the swarm
+}
+
+// Refusals returns the counts so far. Tokens and removed nodes are refused by the leader.
+func (m *Manager) Refusals() Refusals {
+	return Refusals{Refusals: m.raft.Refusals(), Tokens: m.tokens.Load(), Removed: m.removed.Load()}
+}
 
 // Leave takes this manager out of raft, if the others can do without it. Run then ends with consensus.ErrRemoved.
 func (m *Manager) Leave(ctx context.Context) error { return m.raft.Leave(ctx) }

@@ -257,10 +257,14 @@ func (m *Manager) here(ctx context.Context, o *office, by caller, method string,
 	if !ok {
 		return nil, status.Errorf(codes.Unimplemented, "unknown method %q", method)
 	}
-	if err := o.authorize(by, u.roles); err != nil {
+	if err := m.authorize(o, by, u.roles); err != nil {
 		return nil, err
 	}
 	answer, err := u.run(by.known(ctx), o, body)
+	if method == methodIssue && by.Stranger && status.Code(err) == codes.InvalidArgument {
+		m.tokens.Add(1)
+		m.cfg.Log.Warn("a node was refused", "node", m.cfg.Identity().Node, "peer", by.Remote, "err", err)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = status.FromContextError(ctx.Err()).Err()
 	}
@@ -268,7 +272,7 @@ func (m *Manager) here(ctx context.Context, o *office, by caller, method string,
 }
 
 // authorize refuses who has none of the roles, and whose node was removed (W16).
-func (o *office) authorize(by caller, roles []ca.Role) error {
+func (m *Manager) authorize(o *office, by caller, roles []ca.Role) error {
 	if !by.Stranger {
 		var removed bool
 		o.store.View(func(tx store.ReadTx) {
@@ -277,6 +281,7 @@ func (o *office) authorize(by caller, roles []ca.Role) error {
 			}
 		})
 		if removed {
+			m.removed.Add(1)
 			return status.Errorf(codes.PermissionDenied, "Permission denied: node %s was removed from swarm", by.Node)
 		}
 	}

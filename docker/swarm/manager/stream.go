@@ -148,7 +148,7 @@ func (m *Manager) streamHere(ctx context.Context, o *office, by caller, method s
 	if !ok {
 		return status.Errorf(codes.Unimplemented, "unknown method %q", method)
 	}
-	if err := o.authorize(by, s.roles); err != nil {
+	if err := m.authorize(o, by, s.roles); err != nil {
 		return err
 	}
 	return s.run(o, by.known(ctx), body, send)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/netsim-lab/netsim/docker/swarm/consensus"
 	"github.com/netsim-lab/netsim/docker/swarm/gossip"
-	"github.com/netsim-lab/netsim/docker/swarm/rpc"
+	"github.com/netsim-lab/netsim/docker/swarm/manager"
 )
 
 // LocalState is how a node stands to swarms, in the words of docker info.
@@ -36,8 +36,8 @@ type Info struct {
 type Status struct {
 	Info
 	Raft     consensus.Status // zero unless Control
-	Refusals rpc.Refusals     // of the manager's port
-	Sessions uint64           // that the agent has had
-	Gossip   gossip.View      // zero unless Gossips
+	Refusals manager.Refusals
+	Sessions uint64      // that the agent has had
+	Gossip   gossip.View // zero unless Gossips
 	Gossips  bool
 }

@@ -14,11 +14,12 @@ import (
 
 // Node is a host's side of a swarm. Its methods may be called at once, but Run only once.
 type Node struct {
-	cfg   Config
-	disk  *Disk
-	begin chan *membership // to Run
-	ended chan struct{}    // closes when Run returns
-	one   chan struct{}    // holds a token while Init, Join, Leave or Unlock is under way
+	cfg     Config
+	disk    *Disk
+	begin   chan *membership // to Run
+	ended   chan struct{}    // closes when Run returns
+	resumed *membership      // what the disk held; nil: nothing
+	one     chan struct{}    // holds a token while Init, Join, Leave or Unlock is under way
 
 	mu     sync.Mutex
 	luck   *rand.Rand  // guarded by mu
@@ -46,9 +47,11 @@ func New(cfg Config) (*Node, error) {
 		cfg.Luck = rand.New(rand.NewPCG(h.Sum64(), 2377))
 	}
 	cfg.Times = cfg.Times.complete()
-	return &Node{
+	n := &Node{
 		cfg: cfg, disk: cfg.Disk, luck: cfg.Luck, begin: make(chan *membership), ended: make(chan struct{}), one: make(chan struct{}, 1),
-	}, nil
+	}
+	n.resume()
+	return n, nil
 }
 
 // Run lives as long as the host is on: it takes up the membership that the Disk holds, and those that Init and Join begin.
@@ -60,8 +63,8 @@ func (n *Node) Run(ctx context.Context) error {
 	start := func(m *membership) {
 		wg.Go(func() { m.run(ctx) })
 	}
-	if m := n.resume(); m != nil {
-		start(m)
+	if n.resumed != nil {
+		start(n.resumed)
 	}
 	for {
 		select {
@@ -73,23 +76,17 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// resume takes up what the disk holds; nil if that is nothing, or is locked.
-func (n *Node) resume() *membership {
+// resume prepares what the disk holds, if that is anything and not locked.
+func (n *Node) resume() {
 	r, ok := n.disk.read()
-	if !ok {
-		return nil
-	}
-	if r.lock != nil {
-		n.mu.Lock()
-		defer n.mu.Unlock()
+	switch {
+	case !ok:
+	case r.lock != nil:
 		n.locked = true
-		return nil
+	default:
+		n.resumed = n.newMembership(r)
+		n.member = n.resumed
 	}
-	m := n.newMembership(r)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.member = m
-	return m
 }
 
 // exclusive has f carried out while nothing else changes the membership.
