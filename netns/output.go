@@ -209,7 +209,7 @@ func (ns *Namespace) newPacket(h ipFields, body int) (*fabric.Frame, []byte) {
 }
 
 func (ns *Namespace) putIP(b []byte, h ipFields, total int) {
-	fields := wire.IPv4Fields{TotalLen: total, TTL: h.ttl, TOS: h.tos, Proto: h.proto, Src: h.src, Dst: h.dst, ID: ns.nextID(max(h.segs, 1))}
+	fields := wire.IPv4Fields{TotalLen: total, TTL: h.ttl, TOS: h.tos, Proto: h.proto, Src: h.src, Dst: h.dst, ID: ns.nextID(h.proto, max(h.segs, 1))}
 	if fields.TTL == 0 {
 		fields.TTL = 64 // L11
 	}
@@ -219,8 +219,12 @@ func (ns *Namespace) putIP(b []byte, h ipFields, total int) {
 	wire.PutIPv4(b, fields)
 }
 
-// nextID returns the first of n identifications in a row; a train takes as many as it has wire frames.
-func (ns *Namespace) nextID(n uint16) uint16 { return uint16(ns.ipID.Add(uint32(n))) - n }
+// nextID returns the first of n identifications in a row; a train takes as many as it has wire frames. Each protocol has
+// others at any time, as in Linux (ip_idents_reserve in net/ipv4/route.c): tshark, which knows fragments by identification
+// XOR protocol, would put those of a ping and of UDP together.
+func (ns *Namespace) nextID(proto uint8, n uint16) uint16 {
+	return uint16(ns.ipID.Add(uint32(n))) - n + uint16(proto)*0x9e37
+}
 
 // sendAnswer parses and sends a packet that the namespace made because of another, whose trace is given; nil: it has none.
 func (ns *Namespace) sendAnswer(f *fabric.Frame, to *fabric.Trace, out *emitter) {
