@@ -26,7 +26,7 @@ func (r *Resolver) forward(ctx context.Context, req *mdns.Msg, t transport) *mdn
 	for _, server := range *r.upstreams.Load() {
 		resp, err := r.ask(ctx, server, req, t)
 		if err != nil {
-			r.cfg.Log.Warn("dns upstream failed", "server", server, "name", req.Question[0].Name, "err", err)
+			r.cfg.Log.Info("dns upstream failed", "server", server, "name", req.Question[0].Name, "err", err)
 			continue
 		}
 		if resp.Rcode == mdns.RcodeServerFailure || resp.Rcode == mdns.RcodeRefused {
