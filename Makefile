@@ -9,8 +9,9 @@ FUZZTIME ?= 10s
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/netsim, one static binary
+build: ## bin/netsim, one static binary, and bin/netsim-virtual, the same for run --virtual
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/netsim ./cmd/netsim
+	CGO_ENABLED=0 $(GO) build -trimpath -tags faketime -o bin/netsim-virtual ./cmd/netsim
 
 run: ## bring a lab up and play its steps: make run LAB=topologies/pets-bridge.yaml
 	$(GO) run ./cmd/netsim run $(LAB)

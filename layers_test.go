@@ -15,9 +15,9 @@ const module = "github.com/netsim-lab/netsim"
 // floors lists the packages from the top down. A package may import those on floors below its own, and those beside it
 // that it names.
 var floors = [][]string{
-	{"cmd/netsim"},
+	{"cmd/netsim", "timelines"},
 	{"lab"},
-	{"lab/bench", "lab/topology", "lab/explain", "lab/web"},
+	{"lab/bench", "lab/topology", "lab/explain", "lab/web", "lab/virtual"},
 	{"docker/swarm", "docker/api"},
 	{"docker/engine"},
 	{"docker/cnm"},
@@ -72,7 +72,7 @@ var homes = []struct {
 	{"github.com/docker/go-events", []string{"docker/swarm"}},
 	{"github.com/gogo/protobuf", []string{"docker/swarm", "docker/api"}},
 	{"google.golang.org/grpc", []string{"docker/swarm", "docker/api"}},
-	{"github.com/spf13/pflag", []string{"cmd/netsim/dockercli"}},
+	{"github.com/spf13/pflag", []string{"cmd/netsim"}},
 	{"go.opentelemetry.io/otel", []string{"cmd/netsim/dockercli"}},
 	{"github.com/docker/go-connections", []string{"docker/api"}},
 	{"github.com/distribution/reference", []string{"cmd/netsim/dockercli"}},

@@ -73,6 +73,9 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	if spec == nil {
 		return nil, errors.New("new lab: there is no topology")
 	}
+	if err := checkClock(spec, &cfg); err != nil {
+		return nil, err
+	}
 	spec = spec.Local()
 	if err := Check(spec); err != nil {
 		return nil, err

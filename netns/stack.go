@@ -132,6 +132,7 @@ func newNetstack(ns *Namespace) (*netstack, error) {
 		// Packets to the namespace itself leave the stack like all others: netfilter and lo have to see them.
 		HandleLocal: false,
 		RandSource:  &randSource{r: rand.New(rand.NewPCG(seed, 1))},
+		SecureRNG:   secureLuck(seed),
 	})
 	err := s.tune()
 	if err == nil {

@@ -24,8 +24,11 @@ func main() {
 	if status, child := bench.Child(); child {
 		os.Exit(status)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	ctx, stop, err := begin()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "netsim: %v\n", err) //nolint:errcheck // there is nobody else to tell
+		os.Exit(statusUsage)
+	}
 	signal.Ignore(syscall.SIGPIPE)
 	status := execute(ctx, newRoot(), os.Args[1:])
 	stop()

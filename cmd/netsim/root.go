@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/netsim-lab/netsim/lab"
 )
 
 // flagNames finds the long names in the list of a command's flags.
@@ -32,6 +34,9 @@ The exit status is 0 if everything held, 1 if a step or the lab failed, 2 after 
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(runCommand(), upCommand(), execCommand(), shellCommand(), dockerEnvCommand(), explainCommand(), captureCommand(), linkCommand(), tapCommand(), psCommand(), downCommand(),
 		validateCommand(), labsCommand(), graphCommand(), benchCommand(), versionCommand())
+	if lab.Virtual {
+		onlyVirtual(root)
+	}
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

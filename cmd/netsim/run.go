@@ -24,6 +24,7 @@ type runOptions struct {
 	proxies []string
 	at      string
 	skip    bool   // what cannot be run here is no failure
+	virtual bool   // in virtual time
 	failed  string // directory for the packets of failed steps; empty: they are not saved
 }
 
@@ -44,6 +45,8 @@ The exit status is 0 if every step held, 1 if one did not or the lab failed, 2 f
 
 ` + partHelp + `
 
+` + virtualHelp + `
+
 With --json standard output has one JSON object per line, told apart by "event":
   {"event": "up", "lab", "pid", "dir", "seconds", "nodes": [NAME...],
    "listening": [{"kind": "expose"|"proxy"|"vxlan", "listen": "ADDRESS:PORT", "node", "port", "remote", "vni"}]}
@@ -56,6 +59,7 @@ With --json standard output has one JSON object per line, told apart by "event":
   netsim run my.yaml --keep
   netsim run my.yaml --json | jq 'select(.event == "step" and (.passed | not))'
   netsim run my.yaml -v --seed 7
+  netsim run my.yaml --virtual              # its sleeps and timeouts pass in no time
   netsim run my.yaml --save-failed packets   # and then: wireshark packets/my-step-3.pcapng
   netsim up split.yaml & netsim run split.yaml --at 127.0.0.1:4790   # one lab, two processes`,
 		Args:              exactly(1, "FILE|NAME"),
@@ -64,10 +68,19 @@ With --json standard output has one JSON object per line, told apart by "event":
 			if cmd.Flags().Changed("seed") {
 				o.seed = &seed
 			}
+			if o.virtual || lab.Virtual {
+				if err := checkVirtual(cmd); err != nil {
+					return err
+				}
+			}
+			if o.virtual && !lab.Virtual {
+				return runVirtual(cmd, args)
+			}
 			return runTopology(cmd, args[0], o)
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&o.virtual, "virtual", false, "run the lab in virtual time, with the program netsim-virtual")
 	f.BoolVar(&o.keep, "keep", false, "leave the lab running after its steps, until Ctrl-C or netsim down")
 	f.BoolVar(&o.noSteps, "no-steps", false, "play no steps")
 	f.StringVar(&o.failed, "save-failed", "", "save the packets of each step that fails into this directory, as LAB-step-N.pcapng")
@@ -175,7 +188,7 @@ func runTopology(cmd *cobra.Command, arg string, o runOptions) error {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	return play(ctx, spec, lab.Config{Seed: o.seed, Control: true, Log: log, Proxies: proxies, HostTools: hostTools}, rep, o)
+	return play(ctx, spec, lab.Config{Seed: o.seed, Control: !lab.Virtual, Log: log, Proxies: proxies, HostTools: hostTools}, rep, o)
 }
 
 // play brings a lab up, plays its steps and takes it down.

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	fetch SOCKET             gets the page of a real socket of the lab that runs, counted from 0 as netsim ps --json does
 //	fetch URL SCHEME SOCKET  gets a page by a real socket that is a proxy
 //	udpport VARIABLE         sets a variable to a UDP port of 127.0.0.1 that is free
+//	buildvirtual VARIABLE    builds netsim for virtual time and sets a variable to its path
 //	inuse SOCKET FILE        runs a lab that wants the port of a socket, which must fail
 func TestScripts(t *testing.T) {
 	module, err := filepath.Abs(filepath.Join("..", ".."))
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": cmdStatus, "golden": cmdGolden, "clock": cmdClock, "terminate": cmdTerminate, "under": cmdUnder, "retry": cmdRetry,
 			"fetch": cmdFetch, "inuse": cmdInUse, "nonempty": cmdNonEmpty,
-			"udpport": cmdUDPPort,
+			"udpport": cmdUDPPort, "buildvirtual": cmdBuildVirtual,
 		},
 	})
 }
