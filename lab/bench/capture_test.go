@@ -61,6 +61,7 @@ func TestCaptures(t *testing.T) {
 		{"tcp-published", (*rig).publishing, tcp(hostIP), 4},
 		{"tcp-vip", (*rig).balanced, tcp(vip), 4},
 		{"tcp-vxlan", (*rig).overlay, tcp(containerAddr(1)), 6},
+		{"tcp-vxlan-esp", (*rig).encrypted, tcp(containerAddr(1)), 6},
 		{"tcp-vxlan-udp", (*rig).overUDP, tcp(containerAddr(1)), 4},
 		{"udp-small", (*rig).pair, udp("small"), 4},
 		{"growth-routers", func(r *rig) (from, to *netns.Namespace) { return r.routers(2) }, tcp(netip.MustParseAddr("10.1.2.2")), 6},

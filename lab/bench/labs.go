@@ -9,6 +9,7 @@ import (
 	"github.com/netsim-lab/netsim/lb"
 	"github.com/netsim-lab/netsim/netns"
 	"github.com/netsim-lab/netsim/vxlan"
+	"github.com/netsim-lab/netsim/vxlan/esp"
 )
 
 // The networks that are measured.
@@ -99,11 +100,11 @@ const overlayVNI = 4097
 func (r *rig) overlayHost(name string, i int, cfg vxlan.Config, remote netip.Addr) *netns.Namespace {
 	host := r.namespace(name, true)
 	br := r.bridge(host, netip.Prefix{})
-	dev, err := vxlan.New(cfg).Add(vxlan.DeviceConfig{VNI: overlayVNI, Learning: true, Flood: []netip.Addr{remote}})
+	dev, err := vxlan.New(cfg).Add(vxlan.DeviceConfig{VNI: overlayVNI, Learning: true, Flood: []netip.Addr{remote}, Encrypted: cfg.ESP != nil})
 	if r.fail(err); r.err != nil {
 		return nil
 	}
-	vx, err := host.AddInterface(netns.InterfaceConfig{Name: "vx0", Kind: netns.KindVXLAN, MTU: vxlan.DefaultMTU, Port: dev, Device: dev})
+	vx, err := host.AddInterface(netns.InterfaceConfig{Name: "vx0", Kind: netns.KindVXLAN, MTU: dev.MTU(), Port: dev, Device: dev})
 	if err == nil {
 		err = vx.SetMaster(br)
 	}
@@ -114,12 +115,17 @@ func (r *rig) overlayHost(name string, i int, cfg vxlan.Config, remote netip.Add
 		return nil
 	}
 	eth0, _ := c.Interface("eth0")
-	r.fail(eth0.SetMTU(vxlan.DefaultMTU))
+	r.fail(eth0.SetMTU(dev.MTU()))
 	return c
 }
 
 // overlay makes two hosts on a cable, each with a container on one overlay network.
-func (r *rig) overlay() (from, to *netns.Namespace) {
+func (r *rig) overlay() (from, to *netns.Namespace) { return r.overlays(false) }
+
+// encrypted makes the same, with the network encrypted.
+func (r *rig) encrypted() (from, to *netns.Namespace) { return r.overlays(true) }
+
+func (r *rig) overlays(encrypted bool) (from, to *netns.Namespace) {
 	a, b := r.namespace("ua", true), r.namespace("ub", true)
 	r.cable(a, "192.168.1.2/24", b, "192.168.1.3/24")
 	ends := [2]*netns.Namespace{}
@@ -129,9 +135,25 @@ func (r *rig) overlay() (from, to *netns.Namespace) {
 			return nil, nil
 		}
 		local, remote := netip.AddrFrom4([4]byte{192, 168, 1, byte(2 + i)}), netip.AddrFrom4([4]byte{192, 168, 1, byte(3 - i)})
-		ends[i] = r.overlayHost(fmt.Sprintf("h%d", i), i, vxlan.Config{Local: local, Transport: t}, remote)
+		cfg := vxlan.Config{Local: local, Transport: t}
+		if encrypted {
+			cfg.ESP = r.esp(under, local, remote)
+		}
+		ends[i] = r.overlayHost(fmt.Sprintf("h%d", i), i, cfg, remote)
 	}
 	return ends[0], ends[1]
+}
+
+// esp gives a host IPsec with another host.
+func (r *rig) esp(host *netns.Namespace, local, remote netip.Addr) *vxlan.ESP {
+	carrier, err := host.ListenESP()
+	if r.fail(err); r.err != nil {
+		return nil
+	}
+	e := vxlan.NewESP(vxlan.ESPConfig{Name: host.Name() + "/esp", Local: local, Seed: r.seed, Carrier: carrier})
+	r.fail(e.SetKeys([]esp.Key{{Tag: 1}}))
+	r.fail(e.AddPeer(remote))
+	return e
 }
 
 // switches makes two containers with n switches in a row between them, joined by cables.

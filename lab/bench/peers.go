@@ -90,6 +90,27 @@ func kernelVXLAN(ctx context.Context, cfg Config) (float64, error) {
 	return withKernel(ctx, iperfTools, overlay, func(k *kernel) (float64, error) { return k.iperf("a", "b", "10.0.0.3", cfg.Duration) })
 }
 
+// encrypted makes an overlay whose packets between the hosts are sealed as Docker has the kernel do it.
+func encrypted(k *kernel) {
+	overlay(k)
+	const a, b = "192.168.1.2", "192.168.1.3"
+	for _, host := range []struct{ ns, local, remote string }{{"ha", a, b}, {"hb", b, a}} {
+		for _, sa := range [][3]string{{a, b, "0x1001"}, {b, a, "0x1002"}} {
+			k.ip(host.ns, "xfrm state add src "+sa[0]+" dst "+sa[1]+" proto esp spi "+sa[2]+" reqid 1 mode transport aead rfc4106(gcm(aes)) 0x"+
+				"00112233445566778899aabbccddeeff0000"+sa[2][2:]+" 64")
+		}
+		k.ip(host.ns, "xfrm policy add src "+host.local+"/32 dst "+host.remote+"/32 proto udp dport 4789 dir out tmpl src "+host.local+" dst "+
+			host.remote+" proto esp reqid 1 mode transport")
+	}
+	for _, ns := range []string{"a", "b"} {
+		k.ip(ns, "link set eth0 mtu 1424")
+	}
+}
+
+func kernelESP(ctx context.Context, cfg Config) (float64, error) {
+	return withKernel(ctx, iperfTools, encrypted, func(k *kernel) (float64, error) { return k.iperf("a", "b", "10.0.0.3", cfg.Duration) })
+}
+
 func kernelSmall(ctx context.Context, cfg Config) (float64, error) {
 	return kernelExchange(ctx, nil, onBridge, [2]string{"a", "b"}, task{Role: "small", Addr: "10.0.0.3:" + datagramPort, Duration: cfg.Duration})
 }
