@@ -33,6 +33,7 @@ type tracker struct {
 	max       int
 	udpStream int64
 	lastID    uint64
+	listeners []*Events // nil: nobody wants to know
 }
 
 const (
@@ -76,7 +77,7 @@ func (t *tracker) track(k tuple, s segment, at int64) tracked {
 	if c == nil {
 		return t.create(k, s, at)
 	}
-	state := StateNew
+	state, before := StateNew, c.stage()
 	if reply || c.seenReply {
 		state = StateEstablished
 	}
@@ -91,6 +92,9 @@ func (t *tracker) track(k tuple, s segment, at int64) tracked {
 	}
 	if reply {
 		c.seenReply = true
+	}
+	if t.listeners != nil && c.index >= 0 && c.stage() != before {
+		t.tell(EventUpdate, c, at)
 	}
 	return tracked{conn: c, reply: reply, state: state}
 }
@@ -154,12 +158,18 @@ func (t *tracker) confirm(c *conn, at int64) (other *conn) {
 	c.id, c.confirmed, c.index = t.lastID, true, len(t.list)
 	t.list = append(t.list, c)
 	t.byTuple[c.orig], t.byTuple[c.reply] = c, c
+	if t.listeners != nil {
+		t.tell(EventNew, c, at)
+	}
 	return nil
 }
 
 func (t *tracker) remove(c *conn) {
 	if c.index < 0 {
 		return
+	}
+	if t.listeners != nil {
+		t.tell(EventDestroy, c, c.expires)
 	}
 	delete(t.byTuple, c.orig)
 	delete(t.byTuple, c.reply)

@@ -8,49 +8,50 @@ import (
 	"github.com/netsim-lab/netsim/nat"
 )
 
-// eventPeriod is how often conntrack -E looks at the table. Entries live for seconds, so that none is missed; of several
-// changes of one within a period the last is shown.
-const eventPeriod = 20 * time.Millisecond
+// expirePeriod is how often conntrack -E has what has expired leave the table. Without it packets do that little by little,
+// where Linux has a worker that looks about once a second.
+const expirePeriod = time.Second
 
-// connectionKey is what is the same for all of an entry's life.
-type connectionKey struct {
-	proto    uint8
-	original nat.Flow
-}
+// eventSize is what an event takes of the buffer that -b asks for, in bytes, as the messages of netlink are.
+const eventSize = 208
+
+// maxEventBuffer bounds what -b may ask for, in bytes.
+const maxEventBuffer = 8 << 20
+
+// eventNames are what -e calls the kinds of events, and how they are shown.
+var eventNames = map[nat.EventKind]string{nat.EventNew: "NEW", nat.EventUpdate: "UPDATE", nat.EventDestroy: "DESTROY"}
+
+// enobufs is what conntrack says when it reads slower than connections change.
+const enobufs = `WARNING: We have hit ENOBUFS! We are losing events.
+This message means that the current netlink socket buffer size is too small.
+Please, check --buffer-size in conntrack(8) manpage.`
 
 // conntrackEvents is conntrack -E: entries that come, change and go, until the command is ended. kinds are those of -e; "": all.
-func (c *Call) conntrackEvents(ctx context.Context, f *conntrackFilter, kinds string) int {
-	wanted := func(kind string) bool { return kinds == "" || strings.Contains(strings.ToUpper(kinds), kind) }
-	nf, shown := c.Sys.NS.Netfilter(), 0
-	show := func(kind, label string, n nat.Connection) {
-		if wanted(kind) && f.matches(n) {
-			shown++
-			c.Printf("%9s %s\n", label, eventText(n, kind == "DESTROY"))
-		}
-	}
-	before := map[connectionKey]nat.Connection{}
-	for first := true; ; first = false {
-		now := map[connectionKey]nat.Connection{}
-		for _, n := range nf.Connections(time.Now().UnixNano()) {
-			key := connectionKey{n.Proto, n.Original}
-			now[key] = n
-			was, known := before[key]
-			switch {
-			case first:
-			case !known:
-				show("NEW", "[NEW]", n)
-			case was.State != n.State || was.Replied != n.Replied || was.Assured != n.Assured:
-				show("UPDATE", "[UPDATE]", n)
-			}
-		}
-		for key, n := range before {
-			if _, still := now[key]; !still {
-				show("DESTROY", "[DESTROY]", n)
-			}
-		}
-		if before = now; !pause(ctx, eventPeriod) {
+// size is the buffer's in bytes; 0: as many as usual.
+func (c *Call) conntrackEvents(ctx context.Context, f *conntrackFilter, kinds string, size int) int {
+	nf, shown, lost := c.Sys.NS.Netfilter(), 0, uint64(0)
+	events := nf.Subscribe((size + eventSize - 1) / eventSize)
+	defer events.Close()
+	tick := time.NewTicker(expirePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
 			c.say("conntrack v1.4.3 (conntrack-tools): %d flow events have been shown.", shown)
 			return 0
+		case now := <-tick.C:
+			nf.Expire(now.UnixNano())
+		case ev := <-events.C():
+			if n := events.Lost(); n != lost {
+				lost = n
+				c.say("%s", enobufs)
+			}
+			name := eventNames[ev.Kind]
+			if kinds != "" && !strings.Contains(strings.ToUpper(kinds), name) || !f.matches(ev.Connection) {
+				continue
+			}
+			shown++
+			c.Printf("%9s %s\n", "["+name+"]", eventText(ev.Connection, ev.Kind == nat.EventDestroy))
 		}
 	}
 }

@@ -13,15 +13,6 @@ func TestRouteChanges(t *testing.T) {
 	b.expect(b.c1, "netstat -i | sed -n 2,3p", "Iface   MTU Met   RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg\nlo    65536 0  *LRU", 0)
 }
 
-// conntrack -E shows connections as they come, are answered and go.
-func TestConntrackEvents(t *testing.T) {
-	b := newBench(t)
-	b.run(b.host, "iptables -A FORWARD -j ACCEPT; conntrack -F")
-	b.expect(b.host, "timeout 1 conntrack -E -p icmp -e NEW | head -1 & sleep 0.1; ip netns exec 1-abc ping -c 1 192.168.56.1 > /dev/null; wait",
-		"*[NEW] icmp     1 # src=172.17.0.2 dst=192.168.56.1 type=8 code=0 id=# ***", 0)
-	b.expect(b.host, "timeout 1 conntrack -E -e DESTROY | head -1 & sleep 0.1; conntrack -F; wait", "***[DESTROY] icmp     1 src=172.17.0.2 dst=192.168.56.1 type=8 ***", 0)
-}
-
 // The files that tell of sockets and interfaces.
 func TestProcAndSys(t *testing.T) {
 	b := newBench(t)

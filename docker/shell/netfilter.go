@@ -82,7 +82,7 @@ func (f *conntrackFilter) matches(n nat.Connection) bool {
 
 // runConntrack is conntrack: -L lists, -D deletes, -F flushes, -C counts, -E shows what comes and goes.
 func runConntrack(ctx context.Context, c *Call) int {
-	opts, rest, err := getopt(c.Args[1:], "L D F C E e: event p: s: d: r: q: n g j o: proto: src: dst: reply-src: reply-dst: sport: dport: "+
+	opts, rest, err := getopt(c.Args[1:], "L D F C E b: buffer-size: e: event event-mask: p: s: d: r: q: n g j o: proto: src: dst: reply-src: reply-dst: sport: dport: "+
 		"orig-port-src: orig-port-dst: state: src-nat dst-nat any-nat dump delete flush count f: family:")
 	if err != nil {
 		return c.badOption(err)
@@ -105,8 +105,14 @@ func runConntrack(ctx context.Context, c *Call) int {
 		c.Printf("%d\n", len(nf.Connections(now)))
 		return 0
 	case opts.has("E", "event"):
-		kinds, _ := opts.last("e")
-		return c.conntrackEvents(ctx, f, kinds)
+		kinds, _ := opts.last("e", "event-mask")
+		size, err := 0, error(nil)
+		if text, ok := opts.last("b", "buffer-size"); ok {
+			if size, err = number(text, 1, maxEventBuffer); err != nil {
+				return c.fail(2, "v1.4.3 (conntrack-tools): %v", err)
+			}
+		}
+		return c.conntrackEvents(ctx, f, kinds, size)
 	case opts.has("F", "flush"):
 		nf.Forget(now, nil)
 		return c.say1("conntrack v1.4.3 (conntrack-tools): connection tracking table has been emptied.", 0)
