@@ -154,6 +154,7 @@ func (r *run) process(c *Container) *image.Process {
 // flavours are the shell's names for the images' tool sets.
 var flavours = map[image.Tools]shell.Flavour{
 	image.ToolsBusybox: shell.Busybox,
+	image.ToolsAlpine:  shell.Alpine,
 	image.ToolsUbuntu:  shell.Ubuntu,
 	image.ToolsFull:    shell.Full,
 }

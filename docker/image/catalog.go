@@ -99,7 +99,7 @@ func busyboxImage() *Image {
 func alpineImage() *Image {
 	return &Image{
 		Name: "alpine", Size: 4_803_000, Created: built(2016, 10, 18),
-		Cmd: []string{"/bin/sh"}, Env: []string{defaultPath}, Tools: ToolsBusybox,
+		Cmd: []string{"/bin/sh"}, Env: []string{defaultPath}, Tools: ToolsAlpine,
 	}
 }
 

@@ -66,6 +66,7 @@ const (
 	ToolsBusybox              // busybox applets: ping, ifconfig, nslookup, wget
 	ToolsUbuntu               // no ping, ip or curl until apt-get install
 	ToolsFull                 // every tool there is
+	ToolsAlpine               // busybox's applets, and apk to bring other tools
 )
 
 // String returns the tool set's name.
@@ -79,6 +80,8 @@ func (t Tools) String() string {
 		return "ubuntu"
 	case ToolsFull:
 		return "full"
+	case ToolsAlpine:
+		return "alpine"
 	}
 	return fmt.Sprintf("tools(%d)", int(t))
 }

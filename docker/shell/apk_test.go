@@ -2,10 +2,10 @@ package shell
 
 import "testing"
 
-// apk brings a busybox the tools that it lacks, once it has an index, and takes them away.
+// apk brings an alpine the tools that it lacks, once it has an index, and takes them away.
 func TestApk(t *testing.T) {
 	b := newBench(t)
-	s := &System{NS: b.c1.NS, Flavour: Busybox, Files: files("c1", "172.17.0.2")}
+	s := &System{NS: b.c1.NS, Flavour: Alpine, Files: files("c1", "172.17.0.2")}
 	const noIndex = "WARNING: Ignoring APKINDEX.tar.gz: No such file or directory\n"
 	for _, row := range []struct {
 		script, want string
@@ -17,6 +17,7 @@ func TestApk(t *testing.T) {
 		{"which dig", "/usr/bin/dig", 0},
 		{"apk update", "OK: # distinct packages available", 0},
 		{"apk add bind-tools curl tcpdump", "(1/2) Installing curl (built in)\n(2/2) Installing tcpdump (built in)\nOK: 3 packages", 0},
+		{"curl -%", "curl: option -%: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information", 2}, // no applet of busybox's
 		{"apk add nope curl", "ERROR: unsatisfiable constraints:\n  nope (missing):\n    required by: world[nope]", 1},
 		{"apk del bind-tools", "Purging bind-tools (built in)\nOK: 2 packages", 0},
 		{"dig", "sh: dig: not found", 127},
@@ -25,5 +26,7 @@ func TestApk(t *testing.T) {
 	} {
 		b.expect(s, row.script, row.want, row.status)
 	}
-	b.expect(b.host, "apk update", "sh: apk: not found", 127)
+	for _, other := range []*System{b.host, {NS: b.c1.NS, Flavour: Busybox}} {
+		b.expect(other, "apk update", "sh: apk: not found", 127)
+	}
 }

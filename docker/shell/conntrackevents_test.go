@@ -43,6 +43,7 @@ func TestConntrackEventsOverrun(t *testing.T) {
 	b.run(b.host, "iptables -A OUTPUT -j ACCEPT")
 	nf := b.host.NS.Netfilter()
 	out, errOut := &gateWriter{blocked: make(chan struct{}), open: make(chan struct{})}, &gateWriter{blocked: make(chan struct{}), open: make(chan struct{})}
+	close(errOut.open)
 	ctx, cancel := context.WithCancel(b.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = Run(ctx, b.host, "conntrack -E -b 1000", Stdio{Out: out, Err: errOut}) })
@@ -68,7 +69,6 @@ func TestConntrackEventsOverrun(t *testing.T) {
 	}
 	close(out.open)
 	<-errOut.blocked // the warning
-	close(errOut.open)
 	cancel()
 	wg.Wait()
 	if !strings.HasPrefix(errOut.text.String(), "WARNING: We have hit ENOBUFS! We are losing events.\n") || !strings.Contains(out.text.String(), "    [NEW] udp      17 ") {

@@ -53,8 +53,11 @@ func flag(on bool) string {
 }
 
 func osRelease(s *System) string {
-	if s.Flavour == Busybox {
+	switch s.Flavour {
+	case Busybox:
 		return "NAME=\"Buildroot\"\nID=buildroot\n"
+	case Alpine:
+		return "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.4.4\nPRETTY_NAME=\"Alpine Linux v3.4\"\n"
 	}
 	return "NAME=\"Ubuntu\"\nVERSION=\"16.04.1 LTS (Xenial Xerus)\"\nID=ubuntu\nVERSION_ID=\"16.04\"\n"
 }

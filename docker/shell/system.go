@@ -25,6 +25,7 @@ const (
 	Host                   // a machine: every tool, and the namespaces of its containers
 	Busybox                // busybox's applets, in busybox's looks
 	Ubuntu                 // a bare ubuntu: no network tools until apt-get install (A11)
+	Alpine                 // busybox's applets, and apk to bring other tools
 )
 
 // String returns the flavour's name.
@@ -35,7 +36,7 @@ func (f Flavour) String() string {
 	return flavourNames[f]
 }
 
-var flavourNames = [...]string{"full", "host", "busybox", "ubuntu"}
+var flavourNames = [...]string{"full", "host", "busybox", "ubuntu", "alpine"}
 
 // Process is a line of ps.
 type Process struct {
@@ -254,8 +255,14 @@ func (c *Call) Getenv(key string) string {
 	return ""
 }
 
-// busybox tells whether tools look like busybox's.
-func (c *Call) busybox() bool { return c.Sys.Flavour == Busybox }
+// busybox tells whether tools look like busybox's: not those that came with a package.
+func (c *Call) busybox() bool {
+	if c.Sys.Flavour != Busybox && c.Sys.Flavour != Alpine {
+		return false
+	}
+	e, ok := table[c.name()]
+	return !ok || e.on&(1<<c.Sys.Flavour) != 0
+}
 
 // Exec runs another command with the same standard files, as exec does.
 func (c *Call) Exec(ctx context.Context, argv []string) int {

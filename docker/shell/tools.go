@@ -18,9 +18,12 @@ const (
 	onBusybox where = 1 << Busybox
 	onUbuntu  where = 1 << Ubuntu
 
-	everywhere = onFull | onHost | onBusybox | onUbuntu
+	onAlpine  where = 1 << Alpine
+	onApplets       = onBusybox | onAlpine
+
+	everywhere = onFull | onHost | onApplets | onUbuntu
 	notBusybox = onFull | onHost | onUbuntu
-	notUbuntu  = onFull | onHost | onBusybox
+	notUbuntu  = onFull | onHost | onApplets
 	rich       = onFull | onHost
 )
 
@@ -48,7 +51,7 @@ func init() {
 func coreTools() map[string]entry {
 	return map[string]entry{
 		"sh": {run: runShell, on: everywhere, dir: "/bin"}, "bash": {run: runShell, on: notBusybox, dir: "/bin"},
-		"ash": {run: runShell, on: onBusybox, dir: "/bin"}, "cat": {run: runCat, on: everywhere, dir: "/bin"},
+		"ash": {run: runShell, on: onApplets, dir: "/bin"}, "cat": {run: runCat, on: everywhere, dir: "/bin"},
 		"ls": {run: runLs, on: everywhere, dir: "/bin"}, "rm": {run: runRm, on: everywhere, dir: "/bin"},
 		"mkdir": {run: runMkdir, on: everywhere, dir: "/bin"}, "touch": {run: runTouch, on: everywhere, dir: "/bin"},
 		"hostname": {run: runHostname, on: everywhere, dir: "/bin"}, "sleep": {run: runSleep, on: everywhere, dir: "/bin"},
@@ -61,7 +64,7 @@ func coreTools() map[string]entry {
 		"true": {run: runTrue, on: everywhere, dir: "/bin"}, "false": {run: runFalse, on: everywhere, dir: "/bin"},
 		"yes": {run: runYes, on: everywhere}, "xargs": {run: runXargs, on: everywhere}, "clear": {run: runTrue, on: everywhere},
 		"apt-get": {run: runApt, on: notBusybox}, "apt": {run: runApt, on: notBusybox},
-		"apk": {run: runApk, on: onBusybox, dir: "/sbin"},
+		"apk": {run: runApk, on: onAlpine, dir: "/sbin"},
 	}
 }
 
