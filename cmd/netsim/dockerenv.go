@@ -17,6 +17,7 @@ func dockerEnvCommand() *cobra.Command {
 		Short: "Point the docker command at a host of a running lab",
 		Long: `Print the line that points a shell's docker command at the Docker engine of a HOST of a running lab. The engine is
 served on a Unix socket that only this user can open, for as long as the lab runs; what it runs are the lab's own programs.
+Where several labs run, the one with such a host is meant.
 
 A context does the same for one command at a time:
   docker context create host-a --docker "host=$(netsim docker-env host-a | sed -n 's/^export DOCKER_HOST=//p')"
@@ -57,10 +58,18 @@ func quoteWord(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// dockerSocket finds the socket of a host's engine.
+// dockerSocket finds the socket of a host's engine. Where several labs run and none is named, it is that of the one that has
+// such a host.
 func dockerSocket(ctx context.Context, name, host string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if name == "" {
+		if all, err := runningLabs(ctx); err == nil && len(all) > 1 {
+			if name, err = labOfEngine(all, host); err != nil {
+				return "", err
+			}
+		}
+	}
 	c, err := lab.Await(ctx, name, startingUp)
 	if err != nil {
 		return "", err
@@ -83,6 +92,30 @@ func dockerSocket(ctx context.Context, name, host string) (string, error) {
 			"or set XDG_RUNTIME_DIR to a shorter directory", c.Info().Name)
 	}
 	return "", fmt.Errorf("%q is no host with a Docker engine%s; these are: %s", host, didYouMean(host, engines, ""), strings.Join(engines, ", "))
+}
+
+// labOfEngine returns the only lab with a host of that name that has an engine.
+func labOfEngine(all []running, host string) (string, error) {
+	var labs, engines, known []string
+	for _, r := range all {
+		for _, n := range r.Nodes {
+			if n.Docker == "" {
+				continue
+			}
+			engines = append(engines, n.Name)
+			known = append(known, fmt.Sprintf("%s of %s", n.Name, r.Name))
+			if n.Name == host {
+				labs = append(labs, r.Name)
+			}
+		}
+	}
+	switch len(labs) {
+	case 1:
+		return labs[0], nil
+	case 0:
+		return "", fmt.Errorf("no lab that runs has a host %q with a Docker engine%s; these are: %s", host, didYouMean(host, engines, ""), strings.Join(known, ", "))
+	}
+	return "", fmt.Errorf("the labs %s each have a host %q: say which with --lab NAME", strings.Join(labs, ", "), host)
 }
 
 // completeDockerHost offers the hosts that have an engine.
