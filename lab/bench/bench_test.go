@@ -67,11 +67,15 @@ func TestPeers(t *testing.T) {
 		}
 		t.Run(r.name, func(t *testing.T) {
 			v, err := r.against(t.Context(), quick())
-			if v <= 0 || err != nil {
+			lacks := errors.Is(err, errSkip) && strings.Contains(err.Error(), "AEAD algorithm not found")
+			if (v <= 0 || err != nil) && !lacks {
 				t.Errorf("peer of %s = %v, %v; want a figure", r.name, v, err)
 			}
 			if left := leftovers(t); len(left) > 0 {
 				t.Errorf("peer of %s leaves %v", r.name, left)
+			}
+			if lacks {
+				t.Skip("SKIP: the kernel has no AES-GCM for IPsec")
 			}
 		})
 	}
