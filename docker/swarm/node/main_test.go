@@ -126,6 +126,7 @@ type host struct {
 	cable  *fabric.Link
 	engine *engine
 	disk   *Disk
+	now    func() time.Time
 
 	*Node
 	off   context.CancelFunc
@@ -189,7 +190,7 @@ func (h *host) switchOn() {
 	h.Helper()
 	h.Node = must(New(Config{
 		Network: h.ns, Name: h.name, Addr: h.addr, Executor: h.engine, Disk: h.disk, Log: h.log,
-		Luck: rand.New(rand.NewPCG(h.lab.luck.Uint64(), 1)), Times: h.times,
+		Luck: rand.New(rand.NewPCG(h.lab.luck.Uint64(), 1)), Times: h.times, Now: h.now,
 	}))
 	var ctx context.Context
 	ctx, h.off = context.WithCancel(h.ctx)

@@ -32,6 +32,7 @@ func role(r swarmapi.NodeRole) func(*swarmapi.NodeSpec) {
 // A follower answers by way of the leader; when that is cut off another leads, the services are there, and the tasks of the
 // lost node run elsewhere. What was cut off comes back as a follower.
 func TestLeaderLost(t *testing.T) {
+	t.Parallel()
 	l := swarm(t, 4, 3)
 	m2, worker := l.hosts[1], l.hosts[3]
 	web := m2.service("web", 4)
@@ -62,6 +63,7 @@ func TestLeaderLost(t *testing.T) {
 
 // A worker becomes a manager, and a manager a worker; each gets a certificate for it. The leader hands over first.
 func TestPromoteDemote(t *testing.T) {
+	t.Parallel()
 	l := swarm(t, 3, 1)
 	m, w := l.hosts[0], l.hosts[1]
 	l.says("W10: the API on a worker", func() error {
@@ -116,6 +118,7 @@ func TestPromoteDemote(t *testing.T) {
 
 // Managers refuse to leave in words that depend on how many there are; with force they go.
 func TestManagersLeave(t *testing.T) {
+	t.Parallel()
 	l := swarm(t, 3, 1)
 	m, m2 := l.hosts[0], l.hosts[1]
 	l.says("W8: the last", m.Leave(l.within(patience), false),
