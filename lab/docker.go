@@ -86,14 +86,17 @@ func (l *Lab) startEngine(m *machine) error {
 	eng := engine.New(engine.Config{
 		Name: m.name, Controller: ctl, Host: m.ns, Spawn: g.spawn, Seed: derive(l.seed, "engine "+m.name), Log: l.log,
 		HostFiles: m.names.file, Watch: l.watchContainer, Services: l.swarmServices(m.name),
-		Attach: func(ctx context.Context, _ string, ep cnm.EndpointConfig) (cnm.EndpointConfig, func(), error) {
+		Attach: func(ctx context.Context, container string, ep cnm.EndpointConfig) (cnm.EndpointConfig, func(), error) {
+			if n := l.swarmNode(m.name); n != nil {
+				return n.exec.Attach(ctx, container, ep)
+			}
 			return l.attach(ctx, m.name, ep)
 		},
 	})
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.engines[m.name] = eng
-	return nil
+	l.mu.Unlock()
+	return l.startNode(m, eng)
 }
 
 // member tells whether a host is in the swarm.

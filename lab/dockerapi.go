@@ -36,6 +36,8 @@ func (l *Lab) serveDocker(ctx context.Context, dir *runDir) {
 		}
 		if l.member(m.name) {
 			cfg.Swarm = labSwarm{l, m}
+		} else if n := l.swarmNode(m.name); n != nil {
+			cfg.Swarm = apiSwarm{n}
 		}
 		s := api.New(cfg)
 		l.running().spawn(s.Run)

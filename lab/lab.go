@@ -56,6 +56,7 @@ type Lab struct {
 	group   *group                    // guarded by mu; nil before Run
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
 	apis    map[string]*api.Server    // by host; guarded by mu, complete once ready
+	nodes   map[string]*swarmNode     // by host; guarded by mu, complete once ready
 	cluster *swarm.Cluster            // guarded by mu; nil: there is none
 	// encryption has the keys of the swarm's encrypted overlays; nil: there is no swarm. Guarded by mu.
 	encryption *encryption
@@ -88,7 +89,7 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	}
 	l := &Lab{
 		spec: spec, cfg: cfg, seed: spec.Seed, log: cfg.Log, ready: make(chan struct{}), ended: make(chan struct{}),
-		engines: map[string]*engine.Engine{}, apis: map[string]*api.Server{},
+		engines: map[string]*engine.Engine{}, apis: map[string]*api.Server{}, nodes: map[string]*swarmNode{},
 	}
 	if cfg.Seed != nil {
 		l.seed = *cfg.Seed

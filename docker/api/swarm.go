@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -105,6 +106,15 @@ type SwarmJoin struct {
 	Availability swarm.NodeAvailability
 }
 
+// Availability reads a node's availability as the API has it; empty: active.
+func Availability(text swarm.NodeAvailability) (swarmapi.NodeSpec_Availability, error) {
+	spec, err := convert.NodeSpecToGRPC(swarm.NodeSpec{Role: swarm.NodeRoleWorker, Availability: cmp.Or(text, swarm.NodeAvailabilityActive)})
+	if err != nil {
+		return 0, invalid("%v", err)
+	}
+	return spec.Availability, nil
+}
+
 // swarmPatience is how long a manager has for an answer, as in dockerd.
 const swarmPatience = 20 * time.Second
 
@@ -139,7 +149,7 @@ const (
 	textLabSwarm  = "the swarm of this lab is run by netsim, as its topology says: the API does not reach it yet"
 	textNotPart   = "This node is not part of a swarm"
 	textPart      = `This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.`
-	textNoInit    = "swarms are not made over the API yet: give the topology a swarm section"
+	textNoInit    = "this host cannot be in a swarm: it has no address on its links"
 )
 
 func unavailable(text string) error { return &apiError{http.StatusServiceUnavailable, text} }

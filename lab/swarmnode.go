@@ -1,0 +1,154 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/netsim-lab/netsim/docker/api"
+	"github.com/netsim-lab/netsim/docker/engine"
+	"github.com/netsim-lab/netsim/docker/swarm/executor"
+	"github.com/netsim-lab/netsim/docker/swarm/node"
+)
+
+// swarmNode is a host's side of a swarm: a node that is in none until somebody types docker swarm init or join, and what
+// carries its tasks out.
+type swarmNode struct {
+	*node.Node
+	exec *executor.Executor
+	disk *node.Disk // outlives the node
+}
+
+// guideElection is after how many ticks without a leader managers of 2017 elect one (W18).
+const guideElection = 3
+
+// newSwarmNode makes a host's side of a swarm.
+func (l *Lab) newSwarmNode(m *machine, eng *engine.Engine) (*swarmNode, error) {
+	n := &swarmNode{disk: &node.Disk{}}
+	n.exec = executor.New(executor.Config{
+		Engine: eng, NS: m.ns, Name: m.name, Addr: m.addr.Addr(), Log: l.log, EngineVersion: api.EngineVersion,
+		Managers: n.managers, Resource: n.resource,
+	})
+	cfg := node.Config{
+		Network: m.ns, Name: m.name, Addr: m.addr.Addr(), Executor: n.exec, Disk: n.disk, Log: l.log, Modern: l.modern(),
+		Luck: rand.New(rand.NewPCG(derive(l.seed, "swarm "+m.name), 0)),
+	}
+	if !l.modern() {
+		cfg.Times.ElectionTicks = guideElection
+	}
+	var err error
+	n.Node, err = node.New(cfg)
+	return n, err
+}
+
+// managers are the addresses of the managers that the node knows, for gossip to begin with.
+func (n *swarmNode) managers() (all []netip.Addr) {
+	for _, p := range n.Node.Info().Managers {
+		if a, err := netip.ParseAddrPort(p.Addr); err == nil {
+			all = append(all, a.Addr())
+		}
+	}
+	return all
+}
+
+// resource is what gives containers that are no tasks a place on networks of the swarm; nil: the host is in none.
+func (n *swarmNode) resource() executor.Resource {
+	if n.Node.Info().State != node.Active {
+		return nil
+	}
+	return n.Resource()
+}
+
+// swarmNode returns a host's side of a swarm; nil: it has none.
+func (l *Lab) swarmNode(host string) *swarmNode {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.nodes[host]
+}
+
+// apiSwarm is a swarmNode as the Docker API has it.
+type apiSwarm struct{ n *swarmNode }
+
+// Info implements api.Swarm.
+func (s apiSwarm) Info() api.SwarmInfo {
+	i := s.n.Node.Info()
+	out := api.SwarmInfo{
+		State: api.SwarmState(i.State), Error: i.Err, Manager: i.Manager, Control: i.Control, NodeID: i.NodeID, NodeAddr: i.Addr, ClusterID: i.ClusterID,
+	}
+	if i.State == node.Inactive {
+		out.State = api.SwarmInactive
+	}
+	for _, p := range i.Managers {
+		out.RemoteManagers = append(out.RemoteManagers, api.SwarmPeer{NodeID: p.NodeID, Addr: p.Addr})
+	}
+	return out
+}
+
+// Init implements api.Swarm.
+func (s apiSwarm) Init(ctx context.Context, req api.SwarmInit) (string, error) {
+	o := node.InitOptions{
+		ListenAddr: listenText(req.Listen, req.Advertise), AdvertiseAddr: req.Advertise.String(), DataPathPort: uint32(req.DataPathPort),
+		SubnetSize: uint32(req.SubnetSize), AutoLock: req.AutoLock, ForceNewCluster: req.ForceNew,
+	}
+	for _, p := range req.Pools {
+		o.DefaultAddrPool = append(o.DefaultAddrPool, p.String())
+	}
+	var err error
+	if o.Availability, err = api.Availability(req.Availability); err != nil {
+		return "", err
+	}
+	return s.n.Init(ctx, o)
+}
+
+// Join implements api.Swarm.
+func (s apiSwarm) Join(ctx context.Context, req api.SwarmJoin) error {
+	o := node.JoinOptions{Remotes: []string{req.Remote}, Token: req.Token, ListenAddr: listenText(req.Listen, req.Advertise)}
+	if req.Advertise.IsValid() {
+		o.AdvertiseAddr = req.Advertise.String()
+	}
+	var err error
+	if o.Availability, err = api.Availability(req.Availability); err != nil {
+		return err
+	}
+	return s.n.Node.Join(ctx, o)
+}
+
+// listenText is an address to listen on as node takes it: that which is advertised, unless another one is asked for.
+func listenText(listen, advertise netip.AddrPort) string {
+	switch {
+	case !listen.Addr().IsUnspecified():
+		return listen.String()
+	case advertise.IsValid():
+		return netip.AddrPortFrom(advertise.Addr(), listen.Port()).String()
+	}
+	return ""
+}
+
+// Leave implements api.Swarm.
+func (s apiSwarm) Leave(ctx context.Context, force bool) error { return s.n.Leave(ctx, force) }
+
+// Control implements api.Swarm.
+func (s apiSwarm) Control() api.Control { return s.n.Control() }
+
+// UnlockKey implements api.SwarmLock.
+func (s apiSwarm) UnlockKey(ctx context.Context) (string, error) { return s.n.UnlockKey(ctx) }
+
+// Unlock implements api.SwarmLock.
+func (s apiSwarm) Unlock(ctx context.Context, key string) error { return s.n.Unlock(ctx, key) }
+
+// startNode gives a host its side of a swarm, unless the lab runs the swarm that it is in.
+func (l *Lab) startNode(m *machine, eng *engine.Engine) error {
+	if l.member(m.name) || !m.addr.IsValid() {
+		return nil
+	}
+	n, err := l.newSwarmNode(m, eng)
+	if err != nil {
+		return fmt.Errorf("swarm node of %s: %w", m.name, err)
+	}
+	l.mu.Lock()
+	l.nodes[m.name] = n
+	l.mu.Unlock()
+	l.running().spawn(n.Run)
+	return nil
+}

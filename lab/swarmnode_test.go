@@ -1,0 +1,98 @@
+package lab_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/netsim-lab/netsim/lab/labtest"
+)
+
+const twoEngines = `
+netsim: 1
+name: two-engines
+fabric:
+  switches: {tor: {}}
+  hosts:
+    node1: {links: {tor: 172.31.34.123/20}, engine: docker}
+    node2: {links: {tor: 172.31.43.74/20}, engine: docker}
+    client: {links: {tor: 172.31.40.1/20}}
+`
+
+// dockerAPI asks the engine of a host, and decodes its answer into v unless that is nil.
+func dockerAPI(t *testing.T, l *labtest.Lab, host, method, path, body string, v any) int {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Docker(host).Dial(ctx) }}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://docker"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		t.Fatalf("%s %s on %s: %v", method, path, host, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && v != nil && resp.StatusCode < 300 {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		t.Fatalf("%s %s on %s: %v in %s", method, path, host, err, text)
+	}
+	return resp.StatusCode
+}
+
+// Two hosts that no file has put into a swarm become one over their Docker APIs, run a service, and leave it again.
+func TestSwarmByHand(t *testing.T) {
+	l := labtest.YAML(t, twoEngines)
+	ask := func(host, method, path, body string, v any) {
+		t.Helper()
+		if status := dockerAPI(t, l, host, method, path, body, v); status >= 300 {
+			t.Fatalf("%s %s on %s: status %d", method, path, host, status)
+		}
+	}
+	var id string
+	ask("node1", http.MethodPost, "/swarm/init", `{"ListenAddr":"0.0.0.0:2377"}`, &id)
+	var swarm struct{ JoinTokens struct{ Worker, Manager string } }
+	ask("node1", http.MethodGet, "/swarm", "", &swarm)
+	ask("node2", http.MethodPost, "/swarm/join", `{"ListenAddr":"0.0.0.0:2377","RemoteAddrs":["172.31.34.123"],"JoinToken":"`+swarm.JoinTokens.Worker+`"}`, nil)
+	if status := dockerAPI(t, l, "node2", http.MethodGet, "/nodes", "", nil); status != http.StatusServiceUnavailable {
+		t.Errorf("a worker lists nodes: status %d", status)
+	}
+	ask("node1", http.MethodPost, "/services/create",
+		`{"Name":"web","TaskTemplate":{"ContainerSpec":{"Image":"nginx"}},"Mode":{"Global":{}},"EndpointSpec":{"Ports":[{"TargetPort":80,"PublishedPort":8080}]}}`, nil)
+	until(t, "every node serves the page", func() bool {
+		for _, addr := range []string{"172.31.34.123", "172.31.43.74"} {
+			if _, exit := l.Sh("client", "curl -s -m 1 http://"+addr+":8080/"); exit != 0 {
+				return false
+			}
+		}
+		return true
+	})
+	ask("node2", http.MethodPost, "/swarm/leave", "", nil)
+	ask("node2", http.MethodPost, "/swarm/join", `{"ListenAddr":"0.0.0.0:2377","RemoteAddrs":["172.31.34.123:2377"],"JoinToken":"`+swarm.JoinTokens.Worker+`"}`, nil)
+	var nodes []struct{ ID string }
+	if ask("node1", http.MethodGet, "/nodes", "", &nodes); len(nodes) != 3 {
+		t.Errorf("after a second join there are %d nodes; want 3, one of them gone", len(nodes))
+	}
+	if status := dockerAPI(t, l, "node1", http.MethodPost, "/swarm/leave", "", nil); status != http.StatusServiceUnavailable {
+		t.Errorf("the only manager leaves: status %d", status)
+	}
+}
+
+// until waits for something to become true.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
