@@ -203,10 +203,10 @@ func heard(pipe *syntax.BinaryCmd) []command {
 	return commandsOf("container", strings.Join(said[1:], " "))
 }
 
-// id is what the guide shows of a container's id.
-var id = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
+// id is what the guide shows of a container's id, or of a token to join a swarm.
+var id = regexp.MustCompile(`^([0-9a-f]{12,64}|SWMTKN-1-[0-9a-z]+-[0-9a-z]+)$`)
 
-// same tells whether a step's command is one of the guide: the same words, but for ids of containers, and for the count of
+// same tells whether a step's command is one of the guide: the same words, but for ids of containers and tokens, and for the count of
 // a ping that the guide ends with Ctrl-C.
 func same(guide, step command) (ok, counted bool) {
 	words := step.words
@@ -260,6 +260,7 @@ func TestSameCommand(t *testing.T) {
 		{"docker exec -it 6dd93d6cdc80 /bin/bash", "docker exec -it $(docker ps -q) /bin/bash", true, false},
 		{"docker exec -it 6dd93d6cdc80 /bin/bash", "docker exec -it web1 /bin/bash", false, false},
 		{"docker inspect web1", "docker inspect $x", false, false},
+		{"docker swarm join --token SWMTKN-1-3n2i-63es 172.31.34.123:2377", "docker swarm join --token $(cat token) 172.31.34.123:2377", true, false},
 		{"ping 10.0.0.4", "ping -c 2 -i 0.01 10.0.0.4", true, true},
 		{"ping 10.0.0.4", "ping 10.0.0.4", true, false},
 		{"ping 10.0.0.4", "ping -c 2 10.0.0.5", false, true},
