@@ -64,10 +64,23 @@ func (r *roles) run(ctx context.Context) error {
 				r.gone[e.Node.ID] = true
 			}
 		case <-retry.C:
+			r.evict()
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// evict finds members whose nodes are workers: one that joined while its certificate was about to change.
+func (r *roles) evict() {
+	members, _ := r.raft.Members()
+	r.store.View(func(tx store.ReadTx) {
+		for _, m := range members {
+			if n := store.GetNode(tx, m.Node); n != nil && n.Role == api.NodeRoleWorker && n.Spec.DesiredRole == api.NodeRoleWorker {
+				r.gone[m.Node] = true
+			}
+		}
+	})
 }
 
 // reconcile does what can be done now; the rest is tried again.

@@ -10,10 +10,12 @@ import (
 	"github.com/netsim-lab/netsim/docker/swarm/manager"
 )
 
-// How long a manager that ended stays away, unless the node's role changes: dockerd's daemon/cluster.
+// How long a manager that ended stays away, unless the node's role changes: dockerd's daemon/cluster, and swarmkit's
+// node/node.go for one that was removed from raft.
 const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 30 * time.Second
+	firstPause  = 100 * time.Millisecond
+	lastPause   = 30 * time.Second
+	removedTime = 16 * time.Second
 )
 
 // manage runs a manager whenever the certificate is one of a manager.
@@ -33,6 +35,7 @@ func (m *membership) manage(ctx context.Context) error {
 			case errors.Is(err, consensus.ErrRemoved):
 				m.node.disk.change(func(r *record) { r.storage = nil })
 				m.wantCertificate() // of a worker, as it seems
+				pause = max(pause, removedTime)
 			case err != nil && !m.managedBefore():
 				return err // nobody has begun to rely on it
 			}
