@@ -27,7 +27,8 @@ type qualifiers struct {
 }
 
 // filterParser reads the language of pcap-filter: host, net, port, portrange, proto with src and dst, protocols, vlan, vxlan,
-// less, greater, broadcast, multicast, header[offset:size] comparisons; and, or, not, parentheses.
+// less, greater, len, broadcast, multicast, comparisons of arithmetic on header[offset:size]; and, or, not, parentheses. As
+// in a live capture of Linux a VLAN's tag is beside the packet: what follows vlan reads as it does without.
 type filterParser struct {
 	tokens  []string
 	resolve func(name string) ([]netip.Addr, error)
@@ -45,45 +46,61 @@ func compileFilter(text string, resolve func(name string) ([]netip.Addr, error))
 	if err == nil && len(p.tokens) > 0 {
 		err = errFilter
 	}
-	return f, err
+	return func(k *packet) bool {
+		k.ends = false
+		return f(k) && !k.ends
+	}, err
 }
 
-// filterTokens splits an expression into words and signs.
+// filterSigns are the signs of two characters, and what they are the same as.
+var filterSigns = map[string]string{"&&": "and", "||": "or", "!=": "!=", "==": "=", ">=": ">=", "<=": "<=", "<<": "<<", ">>": ">>"}
+
+// filterTokens splits an expression into words and signs. A dash or slash within a word is part of it, but for what is in
+// brackets, and a colon is a sign in brackets only.
 func filterTokens(text string) []string {
 	var out []string
-	word := ""
-	flush := func() {
+	word, brackets := "", 0
+	flush := func(sign string) {
 		if word != "" {
 			out = append(out, word)
+		}
+		if sign != "" {
+			out = append(out, sign)
 		}
 		word = ""
 	}
 	for i := 0; i < len(text); i++ {
-		two := text[i:min(i+2, len(text))]
-		switch {
-		case text[i] == ' ' || text[i] == '\t' || text[i] == '\n':
-			flush()
-		case two == "&&" || two == "||" || two == "!=" || two == "==" || two == ">=" || two == "<=":
-			flush()
-			out = append(out, map[string]string{"&&": "and", "||": "or", "==": "="}[two])
-			if out[len(out)-1] == "" {
-				out[len(out)-1] = two
-			}
+		c := text[i]
+		if sign := filterSigns[text[i:min(i+2, len(text))]]; sign != "" {
+			flush(sign)
 			i++
-		case strings.IndexByte("()[]!=<>&", text[i]) >= 0:
-			flush()
-			out = append(out, text[i:i+1])
-		case text[i] != '\\':
+			continue
+		}
+		inside := brackets > 0 && c == '-' && filterDashed(word, text[i:])
+		switch {
+		case c == ' ' || c == '\t' || c == '\n':
+			flush("")
+		case c == '!':
+			flush("not")
+		case strings.IndexByte("()[]=<>&|^+*%", c) >= 0, strings.IndexByte("-/", c) >= 0 && (word == "" || brackets > 0) && !inside, c == ':' && brackets > 0:
+			flush(text[i : i+1])
+			brackets += strings.Count("[", text[i:i+1]) - strings.Count("]", text[i:i+1])
+		case c != '\\':
 			word += text[i : i+1]
 		}
 	}
-	flush()
-	for i, t := range out {
-		if t == "!" {
-			out[i] = "not"
+	flush("")
+	return out
+}
+
+// filterDashed tells whether a word and what follows it, from a dash on, begin with a name that has a dash in it.
+func filterDashed(word, rest string) bool {
+	for name := range filterNames {
+		if begin, end, ok := strings.Cut(name, "-"); ok && begin == word && strings.HasPrefix(rest[1:], end) {
+			return true
 		}
 	}
-	return out
+	return false
 }
 
 func (p *filterParser) peek() string {
@@ -135,6 +152,9 @@ func (p *filterParser) expression() (predicate, error) {
 }
 
 func (p *filterParser) term() (predicate, error) {
+	if f, ok := p.relation(); ok {
+		return f, nil
+	}
 	switch {
 	case p.take("not"):
 		if p.depth++; p.depth > maxFilterDepth {
@@ -194,9 +214,9 @@ func (p *filterParser) primitive() (predicate, error) {
 	if protocols[word] != nil || word == "ether" {
 		p.next()
 		q.proto = word
-		if p.peek() == "[" {
-			return p.comparison(word)
-		}
+	}
+	if q.proto == "ip" && p.take("multicast") {
+		return ipMulticast, nil
 	}
 	if q.proto == "ether" && (p.peek() == "broadcast" || p.peek() == "multicast") {
 		return groupTest(p.next()), nil

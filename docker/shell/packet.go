@@ -16,6 +16,7 @@ type packet struct {
 	udp    wire.UDP
 	icmp   wire.ICMP
 	data   []byte // behind the TCP or UDP header
+	ends   bool   // a filter looked behind the end of it: it takes none such
 }
 
 // decode reads the headers of a frame.

@@ -131,6 +131,7 @@ func TestFilter(t *testing.T) {
 		{"udp port 4789", "t"}, {"vxlan", "t"}, {"vxlan 257", "t"}, {"vxlan 258", ""}, {"broadcast", "r"}, {"ether broadcast", "r"}, {"ether src 02:00:00:00:00:01", "r"},
 		{"ip proto 17", "nt"}, {"ip proto icmp", "p"}, {"ether proto 0x0806", "r"}, {"tcp[tcpflags] & tcp-syn != 0", "w"}, {"tcp[13] = 16", "a"},
 		{"icmp[icmptype] == icmp-echo", "p"}, {"ip[8] > 63", "wanpt"}, {"less 60", "war"}, {"greater 100", "t"}, {"vlan", ""}, {"arp host 10.0.0.9", "r"},
+		{"tcp[2:2]-30 = 50", "w"}, {"len > 60 and not tcp[200] = 1", "npt"}, {"ip[9] / (ip[8] - 64) = 1 or arp", "r"}, {"ip multicast", ""}, {"80 = tcp[2:2]", "w"},
 	} {
 		f, err := compileFilter(tt.filter, func(string) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("10.0.0.4")}, nil })
 		if err != nil {
