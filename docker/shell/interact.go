@@ -67,6 +67,9 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 		}
 		for _, st := range file.Stmts {
 			run, done := current.begin(ctx)
+			if leavesRunning(r, st) {
+				done = current.leave(run)
+			}
 			if code = statusInterrupted; run.Err() == nil {
 				code = c.run(run, r, st)
 			}
@@ -130,6 +133,29 @@ func (i *interrupter) begin(ctx context.Context) (_ context.Context, done func()
 		cancel()
 		return interrupted
 	}
+}
+
+// leave is done of the context that was begun last, for a command that leaves others running: only an interrupt ends it, or
+// the end of the shell.
+func (i *interrupter) leave(ctx context.Context) (done func() bool) {
+	return func() bool {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.cancel = nil
+		return ctx.Err() != nil
+	}
+}
+
+// leavesRunning tells whether a command may leave others in the background: it has an &, or may call a function that does.
+func leavesRunning(r *interp.Runner, st *syntax.Stmt) bool {
+	found := len(r.Funcs) > 0
+	syntax.Walk(st, func(n syntax.Node) bool {
+		if s, ok := n.(*syntax.Stmt); ok && (s.Background || s.Coprocess) {
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 func (i *interrupter) interrupt() {

@@ -318,3 +318,31 @@ func ExampleRun() {
 	// inet 127.0.0.1/8
 	// 0 <nil>
 }
+
+// What runs in the background goes on while its shell reads further commands, and Ctrl-C ends what is in front only.
+func TestInteractBackground(t *testing.T) {
+	for _, row := range []struct{ name, in, want string }{
+		{"a command", "(sleep 0.1; echo late) &\necho early\nwait\necho end\n", "early\nlate\nend\n"},
+		{"in a loop", "for i in 1; do { sleep 0.1; echo late; } & done\necho early\nwait\n", "early\nlate\n"},
+		{"in a function", "f() { (sleep 0.1; echo late) & }\nf\necho early\nwait\n", "early\nlate\n"},
+		{"Ctrl-C", "(sleep 0.3; echo late) &\nsleep 100\n", "late\nend\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := idle(t, Full)
+			in, typing := io.Pipe()
+			defer in.Close() //nolint:errcheck // a pipe
+			go func() {
+				_, _ = io.WriteString(typing, row.in)
+				if row.name == "Ctrl-C" {
+					time.Sleep(50 * time.Millisecond) // a person sees that it hangs
+					_, _ = io.WriteString(typing, "\x03wait\necho end\n")
+				}
+				_ = typing.Close()
+			}()
+			var out bytes.Buffer
+			if code, err := Interact(context.Background(), s, Stdio{In: in, Out: &out}); code != 0 || err != nil || out.String() != row.want {
+				t.Errorf("Interact = %d, %v, %q; want 0, nil, %q", code, err, out.String(), row.want)
+			}
+		})
+	}
+}
