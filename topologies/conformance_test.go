@@ -87,7 +87,7 @@ func embeddedSteps(t *testing.T) []*labSteps {
 func (c *conformance) find(ch *chapter, l *line) (found, bool) {
 	for n, form := range append([]string{l.text}, l.as...) {
 		place := l.place
-		if place == "client" && n > 0 {
+		if place == "client" { // a host of the lab is the reader's machine
 			place = "host"
 		}
 		want := commandsOf(place, form)
@@ -161,9 +161,6 @@ func (c *conformance) row(t *testing.T, ch *chapter, l *line) (verdict, where, w
 		verdict, reasons = notShown, []string{missing, l.erratum}
 	case f.as != "":
 		reasons = append(reasons, l.note)
-		if l.place == "client" {
-			reasons = append(reasons, "A host's shell takes the place of docker-machine ssh.")
-		}
 		verdict, reasons = otherWords, append(reasons, "Typed as "+code(f.as)+".")
 	case l.erratum != "":
 		verdict = otherWords

@@ -139,9 +139,17 @@ func wordsOf(call *syntax.CallExpr) []string {
 		for _, part := range w.Parts {
 			literal(&b, part)
 		}
-		words = append(words, b.String())
+		words = append(words, oneLine(b.String()))
 	}
 	return words
+}
+
+// oneLine writes a quoted script of several lines, each of which goes on, as one.
+func oneLine(word string) string {
+	if !strings.Contains(word, "  ") {
+		return word
+	}
+	return strings.Join(strings.Fields(strings.ReplaceAll(word, "\\\n", "")), " ")
 }
 
 func literal(b *strings.Builder, part syntax.WordPart) {
