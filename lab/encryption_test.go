@@ -129,3 +129,17 @@ func TestKeyring(t *testing.T) {
 		t.Error("C12: keys rotate every 12 hours")
 	}
 }
+
+// A damaged packet is refused by its seal, and TCP sends it again: what arrives is what was sent.
+func TestEncryptedOverDamagingCable(t *testing.T) {
+	damaging := strings.Replace(encryptedLab, "swarm:", "  links: [{between: [host-a, tor], corrupt: 10%}]\nswarm:", 1)
+	l := start(t, damaging, Config{Seed: new(uint64(3))})
+	var out bytes.Buffer
+	const fetch = "for i in 1 2 3 4 5 6 7 8 9 10; do wget -q -O - http://10.1.0.12/ | grep -c 'Welcome to nginx'; done"
+	if status, err := l.MustNode("host-a/s1").Run(soon(t), fetch, shell.Stdio{Out: &out, Err: &out}); err != nil || status != 0 || strings.Count(out.String(), "2\n") != 10 {
+		t.Errorf("status %d, %v: %q; want ten whole pages", status, err, out.String())
+	}
+	if !slices.ContainsFunc(l.Drops(), func(d DropCount) bool { return d.Reason == "esp-bad-icv" && strings.HasSuffix(d.Place, "/esp") }) {
+		t.Errorf("nothing was refused by its seal: %v", l.Drops())
+	}
+}
