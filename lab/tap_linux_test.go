@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/fabric/fabrictest"
 	"github.com/netsim-lab/netsim/fabric/kernel"
 	"github.com/netsim-lab/netsim/lab"
 	"github.com/netsim-lab/netsim/lab/labtest"
@@ -267,7 +268,7 @@ func TestKernelIperf3AndOurs(t *testing.T) {
 // A device that goes under load is told of once, and the lab goes on without.
 func TestKernelTAPPulledOut(t *testing.T) {
 	bothWays(t, func(t *testing.T, cfg lab.Config) {
-		var log syncBuffer
+		var log fabrictest.Output
 		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		l := withKernel(t, oneKernelHost, cfg, "ping", "ip")
 		out, _ := l.Sh("ns0", "ping -q -f 192.168.1.3 >/dev/null & ping -q -f -s 5000 192.168.1.2 >/dev/null & sleep 0.3; ip link del eth0; echo gone")
@@ -284,24 +285,6 @@ func TestKernelTAPPulledOut(t *testing.T) {
 			t.Errorf("the log says %q", got)
 		}
 	})
-}
-
-// syncBuffer is a buffer that several goroutines write to.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // A switch and a host have devices in a namespace that somebody else made; another comes and goes while the lab runs.

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/fabric/fabrictest"
 )
 
 // ringOf is three switches in a ring, with a second cable between two of them, and a host at each.
@@ -34,22 +34,7 @@ fabric:
 }
 
 // logged keeps what a lab logs.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logged struct{ fabrictest.Output }
 
 func (l *logged) config() Config { return Config{Log: slog.New(slog.NewTextHandler(l, nil))} }
 

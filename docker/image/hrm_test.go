@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netsim-lab/netsim/fabric/fabrictest"
 	"github.com/netsim-lab/netsim/lb/l7"
 	"github.com/netsim-lab/netsim/netns"
 )
@@ -67,7 +68,7 @@ type cluster struct {
 	wg  sync.WaitGroup
 	cs  []*netns.Namespace
 	dir directory
-	log buffer
+	log fabrictest.Output
 }
 
 func newCluster(t testing.TB, containers int) *cluster {
@@ -347,7 +348,7 @@ func TestHRMArguments(t *testing.T) {
 		{[]string{"ucp-hrm", "-poll=0s"}, &directory{}, 2, "write a time"},
 		{[]string{"ucp-hrm", "-http=nowhere"}, &directory{}, 1, "listen on nowhere"},
 	} {
-		var out buffer
+		var out fabrictest.Output
 		exit := hrm(context.Background(), &Process{Args: row.argv, Net: host{newLab(t), "m"}, Services: row.services, Stderr: &out})
 		if exit != row.exit {
 			t.Errorf("%v = %d; want %d", row.argv, exit, row.exit)

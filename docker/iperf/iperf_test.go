@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/netsim-lab/netsim/fabric/fabrictest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,28 +47,10 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// noise collects what a server prints.
-type noise struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (n *noise) Write(b []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.b.Write(b)
-}
-
-func (n *noise) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.b.String()
-}
-
 // serve runs a server until the test ends and returns its port.
-func serve(t *testing.T) (int, *noise) {
+func serve(t *testing.T) (int, *fabrictest.Output) {
 	t.Helper()
-	out := new(noise)
+	out := new(fabrictest.Output)
 	s := &Server{Net: loopback{}, Address: "127.0.0.1", Port: freePort(t), Interval: time.Second, Out: out}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -81,7 +65,7 @@ func serve(t *testing.T) (int, *noise) {
 }
 
 // idle waits until a server listens for its n-th test.
-func idle(t *testing.T, out *noise, n int) {
+func idle(t *testing.T, out *fabrictest.Output, n int) {
 	t.Helper()
 	for end := time.Now().Add(patience); !strings.Contains(out.String(), fmt.Sprintf("(test #%d)", n)); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

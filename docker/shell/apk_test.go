@@ -7,10 +7,7 @@ func TestApk(t *testing.T) {
 	b := newBench(t)
 	s := &System{NS: b.c1.NS, Flavour: Alpine, Files: files("c1", "172.17.0.2")}
 	const noIndex = "WARNING: Ignoring APKINDEX.tar.gz: No such file or directory\n"
-	for _, row := range []struct {
-		script, want string
-		status       int
-	}{
+	b.each(s, []says{
 		{"dig", "sh: dig: not found", 127},
 		{"apk add bind-tools", noIndex + "ERROR: unsatisfiable constraints:\n  bind-tools (missing):\n    required by: world[bind-tools]", 1},
 		{"apk add --no-cache bind-tools", "(1/1) Installing bind-tools (built in)\nOK: 1 packages", 0},
@@ -23,9 +20,7 @@ func TestApk(t *testing.T) {
 		{"dig", "sh: dig: not found", 127},
 		{"apk frob", "ERROR: 'frob' is not an apk command. See 'apk --help'.", 1},
 		{"apk", "apk: usage: apk update | add [--no-cache] PACKAGE... | del PACKAGE...", 1},
-	} {
-		b.expect(s, row.script, row.want, row.status)
-	}
+	})
 	for _, other := range []*System{b.host, {NS: b.c1.NS, Flavour: Busybox}} {
 		b.expect(other, "apk update", "sh: apk: not found", 127)
 	}

@@ -90,12 +90,14 @@ func TestWget(t *testing.T) {
 	b := newBench(t)
 	b.serveHTTP()
 	busy := &System{NS: b.c1.NS, Flavour: Busybox}
-	b.expect(busy, "wget -qO- http://c2/", "hello", 0)
-	b.expect(busy, "wget http://c2/ && cat index.html", "hello\nConnecting to c2 (172.17.0.3:80)\n'index.html' saved [6]", 0)
-	b.expect(busy, "wget -O- c2:9", "Connecting to c2:9 (172.17.0.3:9)\nwget: can't connect to remote host (172.17.0.3): Connection refused", 1)
-	b.expect(busy, "wget -qO- c2:81", "wget: server returned error: HTTP/1.1 404 Not Found", 1)
-	b.expect(busy, "wget -q foo", "wget: bad address 'foo'", 1)
-	b.expect(busy, "wget -q -T 0.2 -O- c2:83", "wget: download timed out", 1)
+	b.each(busy, []says{
+		{"wget -qO- http://c2/", "hello", 0},
+		{"wget http://c2/ && cat index.html", "hello\nConnecting to c2 (172.17.0.3:80)\n'index.html' saved [6]", 0},
+		{"wget -O- c2:9", "Connecting to c2:9 (172.17.0.3:9)\nwget: can't connect to remote host (172.17.0.3): Connection refused", 1},
+		{"wget -qO- c2:81", "wget: server returned error: HTTP/1.1 404 Not Found", 1},
+		{"wget -q foo", "wget: bad address 'foo'", 1},
+		{"wget -q -T 0.2 -O- c2:83", "wget: download timed out", 1},
+	})
 	b.expect(b.c1, "wget -qO- c2:84", "hello", 0)
 	b.expect(b.c1, "wget -qO- c2:81; echo $?; wget -q c2:9; echo $?; wget -q --spider c2; echo $?", "8\n4\n0", 0)
 }
@@ -104,15 +106,17 @@ func TestWget(t *testing.T) {
 func TestNc(t *testing.T) {
 	b := newBench(t)
 	b.serve(b.c2, ":7", func(c net.Conn) { _, _ = io.Copy(c, c) })
-	b.expect(b.c1, "echo hi | nc c2 7", "hi", 0)
-	b.expect(b.c1, "nc -zv c2 7", "Connection to c2 7 port [tcp/*] succeeded!", 0)
-	b.expect(b.c1, "nc -zv -w 1 c2 8", "nc: connect to c2 port 8 (tcp) failed: Connection refused", 1)
-	b.expect(b.c1, "nc -zv c2 6-7 2>&1 | grep -c succeeded", "1", 0)
-	b.expect(b.c1, "nc -zuv c2 9", "", 1)
-	b.expect(b.c1, "nc -l -p 99 & sleep 0.05; echo one | nc -w 1 127.0.0.1 99; wait", "one", 0)
-	b.expect(b.c1, "nc -u -l -w 0.3 98 & sleep 0.05; echo two | nc -u -w 0.1 127.0.0.1 98; wait", "two", 0)
-	b.expect(b.c1, "nc foo 1", "nc: getaddrinfo: Name or service not known", 1)
-	b.expect(b.c1, "echo hi | timeout 0.3 telnet c2 7", "Trying 172.17.0.3...\nConnected to c2.\nEscape character is '^]'.\nhi\nConnection closed by foreign host.", 0)
+	b.each(b.c1, []says{
+		{"echo hi | nc c2 7", "hi", 0},
+		{"nc -zv c2 7", "Connection to c2 7 port [tcp/*] succeeded!", 0},
+		{"nc -zv -w 1 c2 8", "nc: connect to c2 port 8 (tcp) failed: Connection refused", 1},
+		{"nc -zv c2 6-7 2>&1 | grep -c succeeded", "1", 0},
+		{"nc -zuv c2 9", "", 1},
+		{"nc -l -p 99 & sleep 0.05; echo one | nc -w 1 127.0.0.1 99; wait", "one", 0},
+		{"nc -u -l -w 0.3 98 & sleep 0.05; echo two | nc -u -w 0.1 127.0.0.1 98; wait", "two", 0},
+		{"nc foo 1", "nc: getaddrinfo: Name or service not known", 1},
+		{"echo hi | timeout 0.3 telnet c2 7", "Trying 172.17.0.3...\nConnected to c2.\nEscape character is '^]'.\nhi\nConnection closed by foreign host.", 0},
+	})
 }
 
 // dig, nslookup, host and getent ask the server of resolv.conf (16.8).

@@ -69,10 +69,7 @@ func TestIPNetns(t *testing.T) {
 		ns, ok := map[int]*netns.Namespace{1: b.host.NS, 77: b.c1.NS}[pid]
 		return ns, ok
 	}
-	for _, row := range []struct {
-		script, want string
-		status       int
-	}{
+	b.each(b.host, []says{
 		{"ip netns add red", "", 0},
 		{"ip netns", "1-abc\nred", 0},
 		{"ip -j netns", `[{"name":"1-abc"},{"name":"red"}] `, 0},
@@ -124,8 +121,6 @@ func TestIPNetns(t *testing.T) {
 		{"ip netns add blue; ip -all netns exec sh -c 'ls /sys/class/net | wc -l'", "\n\nnetns: 1-abc\n2\n\nnetns: blue\n1\n\nnetns: red\n2", 0},
 		{"ip netns del red; ip link show v0", `Device "v0" does not exist.`, 1},
 		{"ip -all netns del; ip netns; ls /var/run/netns", "1-abc\n*/var/run/netns*No such file or directory", 2},
-	} {
-		b.expect(b.host, row.script, row.want, row.status)
-	}
+	})
 	b.expect(b.c1, "ip netns add red", "mount --make-shared /var/run/netns failed: Operation not permitted", 1)
 }

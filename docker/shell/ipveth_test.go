@@ -5,10 +5,7 @@ import "testing"
 // A veth pair made by hand joins a bridge with a container's namespace, as those that docker makes do.
 func TestVethByHand(t *testing.T) {
 	b := newBench(t)
-	for _, row := range []struct {
-		script, want string
-		status       int
-	}{
+	b.each(b.host, []says{
 		{"ip link add v0 type veth peer name v1 netns 1-abc", "", 0},
 		{"ip link set v0 master docker0; ip link set v0 up", "", 0},
 		{"ip netns exec 1-abc sh -c 'ip addr add 172.17.0.99/16 dev v1; ip link set v1 up; ip -br addr show dev v1'", "v1@if# * UP * 172.17.0.99/16 ***", 0},
@@ -20,7 +17,5 @@ func TestVethByHand(t *testing.T) {
 		{"ip link add a3 type veth peer name a3", "RTNETLINK answers: File exists", 2},
 		{"ip link add a3 type veth peer name a4 netns nowhere", "Error: argument \"nowhere\" is wrong: Invalid \"netns\" value", 255},
 		{"ip link add a3 type dummy peer name a4", "Error: either \"peer\" is duplicate, or \"peer\" is a garbage.", 255},
-	} {
-		b.expect(b.host, row.script, row.want, row.status)
-	}
+	})
 }

@@ -62,12 +62,14 @@ Status code distribution:
   [200]	20 responses
 
 `, 0)
-	b.expect(b.c1, "hey -n 4 -c 2 http://172.17.0.3:81/ | tail -1", "  [4]\tGet \"http://172.17.0.3:81/\": dial tcp 172.17.0.3:81: connect: connection refused", 0)
-	b.expect(b.c1, "ab http://172.17.0.3:81/ 2>&1 | tail -2", "apr_socket_recv: Connection refused (111)\nTotal of 0 requests completed", 0)
-	b.expect(b.c1, "hey -n 1 -c 2 http://web/ 2>&1 | head -3", "-n cannot be less than -c.\n\nUsage: hey [options...] <url>", 0)
-	b.expect(b.c1, "hey -nope http://web/ 2>&1 | head -1", "flag provided but not defined: -nope", 0)
-	b.expect(b.c1, "ab -n 1 -c 2 http://web/", "ab: Cannot use concurrency level greater than total number of requests\nUsage: ab ***", 22)
-	b.expect(b.c1, "ab http://web", "ab: invalid URL\nUsage: ab ***", 22)
+	b.each(b.c1, []says{
+		{"hey -n 4 -c 2 http://172.17.0.3:81/ | tail -1", "  [4]\tGet \"http://172.17.0.3:81/\": dial tcp 172.17.0.3:81: connect: connection refused", 0},
+		{"ab http://172.17.0.3:81/ 2>&1 | tail -2", "apr_socket_recv: Connection refused (111)\nTotal of 0 requests completed", 0},
+		{"hey -n 1 -c 2 http://web/ 2>&1 | head -3", "-n cannot be less than -c.\n\nUsage: hey [options...] <url>", 0},
+		{"hey -nope http://web/ 2>&1 | head -1", "flag provided but not defined: -nope", 0},
+		{"ab -n 1 -c 2 http://web/", "ab: Cannot use concurrency level greater than total number of requests\nUsage: ab ***", 22},
+		{"ab http://web", "ab: invalid URL\nUsage: ab ***", 22},
+	})
 }
 
 // Connections stay where both sides want it.

@@ -195,6 +195,20 @@ func (b *bench) expect(s *System, script, want string, status int) {
 	}
 }
 
+// says is a script, what it prints as expect takes it, and its status.
+type says struct {
+	script, want string
+	status       int
+}
+
+// each expects several things of a system, one after the other.
+func (b *bench) each(s *System, rows []says) {
+	b.Helper()
+	for _, row := range rows {
+		b.expect(s, row.script, row.want, row.status)
+	}
+}
+
 func like(pattern, text string) bool {
 	p := regexp.QuoteMeta(strings.TrimPrefix(pattern, "\n"))
 	p = strings.ReplaceAll(p, "#", `[0-9.]+`)
