@@ -72,8 +72,13 @@ func listenAndServe(ctx context.Context, p *Process, address string, h http.Hand
 		_, _ = fmt.Fprintf(p.stderr(), "listen on %s: %v\n", address, err)
 		return 1
 	}
+	return serveUntil(ctx, p, l, h, onTerm)
+}
+
+// serveUntil serves h on l until ctx ends; the result is as of listenAndServe.
+func serveUntil(ctx context.Context, p *Process, l net.Listener, h http.Handler, onTerm int) int {
 	if err := ServeHTTP(ctx, l, h); err != nil {
-		_, _ = fmt.Fprintf(p.stderr(), "serve on %s: %v\n", address, err)
+		_, _ = fmt.Fprintf(p.stderr(), "serve on %s: %v\n", l.Addr(), err)
 		return 1
 	}
 	return onTerm

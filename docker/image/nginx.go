@@ -3,10 +3,12 @@ package image
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -66,7 +68,16 @@ func nginx(ctx context.Context, p *Process) int {
 		access:  logWriter{w: p.stdout()},
 		errors:  logWriter{w: p.stderr()},
 	}
-	return listenAndServe(ctx, p, ":80", logged(h, h.log), 0)
+	l, err := p.Net.Listen(ctx, "tcp", ":80")
+	if err != nil {
+		why := err.Error()
+		if errors.Is(err, syscall.EADDRINUSE) {
+			why = "98: Address already in use" // errno and strerror of Linux
+		}
+		_, _ = fmt.Fprintf(p.stderr(), "nginx: [emerg] bind() to 0.0.0.0:80 failed (%s)\n", why)
+		return 1
+	}
+	return serveUntil(ctx, p, l, logged(h, h.log), 0)
 }
 
 type nginxHandler struct {
