@@ -44,6 +44,7 @@ const (
 	opLink      = "link"
 	opPartition = "partition"
 	opTAP       = "tap"
+	opSwarm     = "swarm"
 	opDown      = "down"
 )
 
@@ -56,6 +57,7 @@ type request struct {
 	Link      *LinkRequest      `json:",omitempty"`
 	Partition *PartitionRequest `json:",omitempty"`
 	TAP       *TAPRequest       `json:",omitempty"`
+	Swarm     *string           `json:",omitempty"` // a host; "": all
 }
 
 // answer is how it went.
@@ -67,6 +69,7 @@ type answer struct {
 	Capture *CaptureStats `json:",omitempty"`
 	Links   []LinkState   `json:",omitempty"`
 	Parted  []Parted      `json:",omitempty"`
+	Swarm   []SwarmNode   `json:",omitempty"`
 }
 
 // ExecRequest is a command to run in a running lab. One of Argv, Line and Shell is to be set.

@@ -116,6 +116,10 @@ func (l *Lab) answer(ctx context.Context, f *frames, req *request) answer {
 		if req.Partition != nil {
 			return l.servePartition(*req.Partition)
 		}
+	case opSwarm:
+		if req.Swarm != nil {
+			return l.serveSwarm(ctx, *req.Swarm)
+		}
 	case opTAP:
 		if req.TAP != nil {
 			return l.serveTAP(ctx, f, *req.TAP)

@@ -60,7 +60,9 @@ func TestSwarmByHand(t *testing.T) {
 	}
 	var id string
 	ask("node1", http.MethodPost, "/swarm/init", `{"ListenAddr":"0.0.0.0:2377"}`, &id)
-	var swarm struct{ JoinTokens struct{ Worker, Manager string } }
+	var swarm struct {
+		JoinTokens struct{ Worker, Manager string }
+	}
 	ask("node1", http.MethodGet, "/swarm", "", &swarm)
 	ask("node2", http.MethodPost, "/swarm/join", `{"ListenAddr":"0.0.0.0:2377","RemoteAddrs":["172.31.34.123"],"JoinToken":"`+swarm.JoinTokens.Worker+`"}`, nil)
 	if status := dockerAPI(t, l, "node2", http.MethodGet, "/nodes", "", nil); status != http.StatusServiceUnavailable {

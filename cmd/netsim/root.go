@@ -32,7 +32,7 @@ The exit status is 0 if everything held, 1 if a step or the lab failed, 2 after 
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(runCommand(), upCommand(), execCommand(), shellCommand(), dockerEnvCommand(), explainCommand(), captureCommand(), linkCommand(), tapCommand(), psCommand(), downCommand(),
+	root.AddCommand(runCommand(), upCommand(), execCommand(), shellCommand(), dockerEnvCommand(), explainCommand(), captureCommand(), linkCommand(), tapCommand(), swarmCommand(), psCommand(), downCommand(),
 		validateCommand(), labsCommand(), graphCommand(), benchCommand(), versionCommand())
 	if lab.Virtual {
 		onlyVirtual(root)
