@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -50,23 +51,13 @@ func (c *call) stopOptions() (engine.StopOptions, error) {
 }
 
 // containerStop answers docker stop.
-func (c *call) containerStop() error {
-	opts, err := c.stopOptions()
-	if err != nil {
-		return err
-	}
-	ctr, err := c.container()
-	if err != nil {
-		return err
-	}
-	if err := ctr.Stop(c.ctx(), opts); err != nil {
-		return err
-	}
-	return c.status(http.StatusNoContent)
-}
+func (c *call) containerStop() error { return c.stopping((*engine.Container).Stop) }
 
 // containerRestart answers docker restart.
-func (c *call) containerRestart() error {
+func (c *call) containerRestart() error { return c.stopping((*engine.Container).Restart) }
+
+// stopping does what takes the options of a stop.
+func (c *call) stopping(do func(*engine.Container, context.Context, engine.StopOptions) error) error {
 	opts, err := c.stopOptions()
 	if err != nil {
 		return err
@@ -75,7 +66,7 @@ func (c *call) containerRestart() error {
 	if err != nil {
 		return err
 	}
-	if err := ctr.Restart(c.ctx(), opts); err != nil {
+	if err := do(ctr, c.ctx(), opts); err != nil {
 		return err
 	}
 	return c.status(http.StatusNoContent)
