@@ -76,6 +76,10 @@ type JoinOptions struct {
 	ListenAddr    string // as for InitOptions
 	AdvertiseAddr string
 	Availability  swarmapi.NodeSpec_Availability
+
+	// Enrolled is called once the swarm has given the node its certificate, and so its place among the nodes; what is left
+	// is to take part. Who has many nodes join in an order need not wait for more. nil: not.
+	Enrolled func()
 }
 
 // Docker's times: dockerd's daemon/cluster/cluster.go.

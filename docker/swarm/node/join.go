@@ -147,6 +147,7 @@ func (n *Node) join(ctx context.Context, o JoinOptions) error {
 	}
 	n.disk.write(r)
 	m := n.newMembership(r)
+	m.enrolled = o.Enrolled
 	if err := n.start(ctx, m); err != nil {
 		n.forget(m)
 		n.disk.wipe()

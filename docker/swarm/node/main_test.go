@@ -268,13 +268,25 @@ func swarm(t testing.TB, hosts, managers int, change ...func(*Times)) *lab {
 	first := l.hosts[0]
 	first.begin(InitOptions{})
 	tokens := first.tokens()
-	for i, h := range l.hosts[1:] {
-		if i+1 < managers {
-			h.joins(first, tokens.Manager)
-		} else {
-			h.joins(first, tokens.Worker)
+	for _, h := range l.hosts[1:managers] {
+		h.joins(first, tokens.Manager)
+	}
+	var all sync.WaitGroup
+	for _, h := range l.hosts[managers:] {
+		enrolled := make(chan struct{})
+		all.Go(func() {
+			o := JoinOptions{Remotes: []string{first.addr.String()}, Token: tokens.Worker, Enrolled: func() { close(enrolled) }}
+			if err := h.Join(l.ctx, o); err != nil {
+				l.Errorf("%s: Join = %v", h.name, err)
+			}
+		})
+		select {
+		case <-enrolled:
+		case <-time.After(patience):
+			t.Fatalf("%s: no certificate", h.name)
 		}
 	}
+	all.Wait()
 	return l
 }
 
@@ -381,5 +393,12 @@ func (l *lab) says(what string, err error, want string) {
 	l.Helper()
 	if err == nil || err.Error() != want {
 		l.Errorf("%s = %v; want %s", what, err, want)
+	}
+}
+
+func (h *host) remove(service string) {
+	h.Helper()
+	if _, err := h.Control().RemoveService(h.within(patience), &swarmapi.RemoveServiceRequest{ServiceID: service}); err != nil {
+		h.Fatalf("%s: RemoveService = %v", h.name, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	swarmapi "github.com/moby/swarmkit/v2/api"
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,7 @@ type membership struct {
 
 	genesis  *manager.Genesis // nil: the swarm is there
 	forceNew bool
+	enrolled func() // nil: nobody wants to know
 
 	stop    chan struct{} // closes to end it
 	once    sync.Once
@@ -47,13 +49,16 @@ type membership struct {
 	err     error            // why it ended; guarded by mu
 }
 
+// keepTime is for how long a connection to a manager is kept: longer than from heartbeat to heartbeat.
+const keepTime = 30 * time.Second
+
 func (n *Node) newMembership(r record) *membership {
 	m := &membership{
 		node: n, cfg: &n.cfg, log: n.cfg.Log, addr: r.addr, remotes: newRemotes(n.newLuck(), r.remotes...), luck: n.newLuck(),
 		stop: make(chan struct{}), ready: make(chan struct{}), ended: make(chan struct{}),
 		changed: make(chan struct{}, 1), swapped: make(chan struct{}),
 	}
-	m.client = manager.Client{RPC: &rpc.Client{Dial: n.cfg.Network.Dial, TLS: m.clientTLS}}
+	m.client = manager.Client{RPC: &rpc.Client{Dial: n.cfg.Network.Dial, TLS: m.clientTLS, Idle: keepTime}}
 	if len(r.chain) > 0 {
 		id, err := r.identity()
 		m.held, m.err = id, err
@@ -104,6 +109,9 @@ func (m *membership) live(ctx context.Context) error {
 	if m.identity() == nil {
 		if err := m.enrol(ctx); err != nil {
 			return err
+		}
+		if m.enrolled != nil {
+			m.enrolled()
 		}
 	}
 	if m.identity().NotAfter.Before(m.cfg.Now()) {

@@ -12,8 +12,8 @@ import (
 
 // How long, and how many, connections wait for the next call.
 const (
-	maxIdle     = 5 * time.Second
-	idlePerAddr = 4
+	defaultIdleConn = 5 * time.Second
+	idlePerAddr     = 4
 )
 
 // ErrNotSent says that a call did not get as far as the other side: it may be repeated.
@@ -33,6 +33,7 @@ type Client struct {
 	Dial  func(ctx context.Context, network, address string) (net.Conn, error) // must be set
 	TLS   func() *tls.Config                                                   // must be set; asked for each connection
 	Limit int                                                                  // bytes of a frame; zero: DefaultLimit
+	Idle  time.Duration                                                        // for which a connection is kept for the next call; zero: 5 s
 
 	mu   sync.Mutex
 	idle map[string][]*conn // guarded by mu
@@ -118,13 +119,21 @@ func (c *Client) waiting(address string) *conn {
 	for list := c.idle[address]; len(list) > 0; list = c.idle[address] {
 		k := list[len(list)-1]
 		c.idle[address] = list[:len(list)-1]
-		if time.Since(k.used) < maxIdle {
+		if time.Since(k.used) < c.keep() {
 			return k
 		}
 		_ = k.raw.Close() // nobody uses it
 	}
 	delete(c.idle, address)
 	return nil
+}
+
+// keep is for how long a connection waits.
+func (c *Client) keep() time.Duration {
+	if c.Idle == 0 {
+		return defaultIdleConn
+	}
+	return c.Idle
 }
 
 func (c *Client) put(address string, k *conn) {
