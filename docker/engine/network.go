@@ -23,7 +23,8 @@ func (c *Container) endpointsFor(ctx context.Context, r *run) ([]cnm.EndpointCon
 	c.mu.Unlock()
 	for i, ep := range eps {
 		var err error
-		ep.Held = ep.Held || c.health != nil && ep.Service != nil
+		// Who runs a task with an early health check has it serve once that succeeds; another would leave it held.
+		ep.Held = ep.Held || c.health != nil && c.health.early && ep.Service != nil
 		if eps[i], err = c.fromSwarm(ctx, r, ep); err != nil {
 			return nil, err
 		}
