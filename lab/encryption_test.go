@@ -82,7 +82,7 @@ func TestKeysRotateWithoutLoss(t *testing.T) {
 // X6: what a host sends in clear into an encrypted network is dropped where it arrives, with a reason.
 func TestClearFrameIntoEncryptedNetwork(t *testing.T) {
 	l := start(t, encryptedLab, Config{})
-	cluster, ok := l.Cluster().Network("ovsec")
+	network, ok := l.Engine("host-a").Controller().Network("ovsec")
 	if !ok {
 		t.Fatal("no network")
 	}
@@ -96,7 +96,7 @@ func TestClearFrameIntoEncryptedNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // the test is over
-	vni := cluster.VNI
+	vni := network.VNI()
 	frame := append([]byte{8, 0, 0, 0, byte(vni >> 16), byte(vni >> 8), byte(vni), 0}, make([]byte, 60)...)
 	if _, err := conn.Write(frame); err != nil {
 		t.Fatal(err)

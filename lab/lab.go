@@ -11,7 +11,6 @@ import (
 
 	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/engine"
-	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
@@ -56,12 +55,14 @@ type Lab struct {
 	group   *group                    // guarded by mu; nil before Run
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
 	apis    map[string]*api.Server    // by host; guarded by mu, complete once ready
-	nodes   map[string]*swarmNode     // by host; guarded by mu, complete once ready
-	cluster *swarm.Cluster            // guarded by mu; nil: there is none
+	nodes   map[string]*swarmNode     // by host with an engine and an address; guarded by mu, complete once ready
 	// encryption has the keys of the swarm's encrypted overlays; nil: there is no swarm. Guarded by mu.
 	encryption *encryption
 	started    time.Time // guarded by mu
-	doors      []*door   // guarded by mu; real sockets into the lab
+	// swarmNetworks has the ids of the topology's overlays by name. Used by who starts the lab.
+	swarmNetworks map[string]string
+	turns         *turns
+	doors         []*door // guarded by mu; real sockets into the lab
 	// underlay leads to the other parts of the lab; guarded by mu; nil: there are none
 	underlay *underlay
 	err      error  // guarded by mu; what Run returned
@@ -89,7 +90,7 @@ func New(spec *topology.Spec, cfg Config) (*Lab, error) {
 	}
 	l := &Lab{
 		spec: spec, cfg: cfg, seed: spec.Seed, log: cfg.Log, ready: make(chan struct{}), ended: make(chan struct{}),
-		engines: map[string]*engine.Engine{}, apis: map[string]*api.Server{}, nodes: map[string]*swarmNode{},
+		engines: map[string]*engine.Engine{}, apis: map[string]*api.Server{}, nodes: map[string]*swarmNode{}, swarmNetworks: map[string]string{},
 	}
 	if cfg.Seed != nil {
 		l.seed = *cfg.Seed
@@ -105,6 +106,7 @@ func (l *Lab) build() (err error) {
 	if l.phys, err = buildFabric(l.spec, l.seed); err != nil {
 		return err
 	}
+	l.turns = newTurns(l.spec.Services, func() bool { return len(l.unheard()) == 0 })
 	if l.names, err = l.phys.addNameServer(l.spec, l.seed); err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/shell"
-	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/lab/topology"
 	"github.com/netsim-lab/netsim/netns"
 )
@@ -109,35 +108,53 @@ func (l *Lab) containerNode(host string, c *engine.Container, tasks map[string]s
 	return n
 }
 
-// taskNames returns SERVICE.SLOT by the name of the container of each running task. The tasks of a global service are
-// numbered in the order of the nodes.
+// taskNames returns SERVICE.SLOT by the name of the container of each running task, of two in one slot the newer. The tasks of a
+// global service are numbered in the order of the topology's nodes.
 func (l *Lab) taskNames() map[string]string {
 	names := map[string]string{}
-	cluster := l.Cluster()
-	if cluster == nil {
-		return names
-	}
-	global := map[string][]swarm.Task{}
-	for _, t := range cluster.Tasks() {
-		switch {
-		case t.State != swarm.Running || t.Desired != swarm.Running:
-		case t.Slot == 0:
-			global[t.ServiceName] = append(global[t.ServiceName], t)
-		default:
-			names[t.Name()] = fmt.Sprintf("%s.%d", t.ServiceName, t.Slot)
+	newest := map[string]*engine.Container{} // by what it is to be called
+	global := map[string][]*engine.Container{}
+	for _, host := range l.nodeOrder() {
+		for _, c := range l.engine(host).Containers() {
+			service, slot, ok := taskSlot(c)
+			if !ok || c.State() != engine.Running {
+				continue
+			}
+			if _, err := strconv.Atoi(slot); err != nil || slot == c.Config().Labels[nodeLabel] {
+				global[service] = append(global[service], c)
+				continue
+			}
+			name := service + "." + slot
+			if old := newest[name]; old == nil || c.Created().After(old.Created()) {
+				newest[name] = c
+			}
 		}
 	}
-	rank := map[string]int{}
-	for i, n := range cluster.Nodes() {
-		rank[n.ID] = i
+	for name, c := range newest {
+		names[c.Name()] = name
 	}
 	for service, tasks := range global {
-		slices.SortStableFunc(tasks, func(a, b swarm.Task) int { return rank[a.NodeID] - rank[b.NodeID] })
-		for i := range tasks {
-			names[tasks[i].Name()] = fmt.Sprintf("%s.%d", service, i+1)
+		for i, c := range tasks {
+			names[c.Name()] = fmt.Sprintf("%s.%d", service, i+1)
 		}
 	}
 	return names
+}
+
+// nodeOrder returns the hosts with engines, those of the topology's swarm first, in its order.
+func (l *Lab) nodeOrder() []string {
+	var all []string
+	for _, ref := range l.swarmMembers() {
+		if l.engine(ref.Name) != nil {
+			all = append(all, ref.Name)
+		}
+	}
+	for _, host := range l.engineHosts() {
+		if !slices.Contains(all, host) {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 // ErrNoNode is what errors about a node that is not there wrap.

@@ -1,17 +1,24 @@
 package lab
 
 import (
+	"context"
 	"net/netip"
+	"time"
+
+	swarmapi "github.com/moby/swarmkit/v2/api"
+	"github.com/moby/swarmkit/v2/api/naming"
 
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/image"
-	"github.com/netsim-lab/netsim/docker/swarm"
 )
+
+// servicesPatience is how long a manager has to tell of services.
+const servicesPatience = 5 * time.Second
 
 // services tells the programs of containers of the swarm's services, as its managers know them.
 type services struct{ lab *Lab }
 
-// swarmServices returns what a host's containers learn of services; nil: the host is in no swarm.
+// swarmServices returns what a host's containers learn of services; nil: the host is in no swarm of the topology.
 func (l *Lab) swarmServices(host string) image.Services {
 	if !l.member(host) {
 		return nil
@@ -19,21 +26,36 @@ func (l *Lab) swarmServices(host string) image.Services {
 	return services{l}
 }
 
-// Services implements image.Services.
+// Services implements image.Services; nil while no manager answers.
 func (s services) Services() []image.Service {
-	cluster := s.lab.Cluster()
+	ctx, cancel := context.WithTimeout(context.Background(), servicesPatience)
+	defer cancel()
+	control, err := s.lab.control()
+	if err != nil {
+		return nil
+	}
+	known, err := control.ListServices(ctx, &swarmapi.ListServicesRequest{})
+	if err != nil {
+		return nil
+	}
+	running, err := control.ListTasks(ctx, &swarmapi.ListTasksRequest{})
+	if err != nil {
+		return nil
+	}
 	tasks := map[string][]image.ServiceTask{}
-	for _, t := range cluster.Tasks() {
-		if t.State == swarm.Running && t.Desired == swarm.Running {
-			tasks[t.ServiceID] = append(tasks[t.ServiceID], s.task(&t))
+	for _, t := range running.Tasks {
+		if t.Status.State == swarmapi.TaskStateRunning && t.DesiredState == swarmapi.TaskStateRunning {
+			tasks[t.ServiceID] = append(tasks[t.ServiceID], s.task(t))
 		}
 	}
 	var all []image.Service
-	for _, x := range cluster.Services() {
-		out := image.Service{Name: x.Spec.Name, Labels: x.Spec.Labels, Tasks: tasks[x.ID]}
-		for _, p := range x.Spec.Ports {
-			if p.Proto == "tcp" {
-				out.Ports = append(out.Ports, p.Target)
+	for _, x := range known.Services {
+		out := image.Service{Name: x.Spec.Annotations.Name, Labels: x.Spec.Annotations.Labels, Tasks: tasks[x.ID]}
+		if x.Spec.Endpoint != nil {
+			for _, p := range x.Spec.Endpoint.Ports {
+				if p.Protocol == swarmapi.ProtocolTCP {
+					out.Ports = append(out.Ports, uint16(p.TargetPort))
+				}
 			}
 		}
 		all = append(all, out)
@@ -44,13 +66,17 @@ func (s services) Services() []image.Service {
 // Changed implements image.Services: nobody tells.
 func (s services) Changed() <-chan struct{} { return nil }
 
-func (s services) task(t *swarm.Task) image.ServiceTask {
-	out := image.ServiceTask{Name: t.Name(), Addrs: map[string]netip.Addr{}, Healthy: true}
-	for _, a := range t.Attachments {
-		out.Addrs[a.Network.Spec.Name] = a.IP.Addr()
+func (s services) task(t *swarmapi.Task) image.ServiceTask {
+	out := image.ServiceTask{Name: naming.Task(t), Addrs: map[string]netip.Addr{}, Healthy: true}
+	for _, a := range t.Networks {
+		for _, text := range a.Addresses {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				out.Addrs[a.Network.Spec.Annotations.Name] = p.Addr()
+			}
+		}
 	}
-	if eng := s.lab.engine(t.NodeName); eng != nil {
-		if c, err := eng.Container(t.Name()); err == nil {
+	for _, host := range s.lab.nodeOrder() {
+		if c, err := s.lab.engine(host).Container(out.Name); err == nil {
 			h := c.Health()
 			out.Healthy = h == nil || h.Status == engine.Healthy
 		}

@@ -7,7 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/netsim-lab/netsim/docker/swarm"
+	swarmapi "github.com/moby/swarmkit/v2/api"
+
 	"github.com/netsim-lab/netsim/topologies"
 )
 
@@ -74,8 +75,9 @@ func TestSwarmLab(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "W31: the swarm notices that a task was killed", func() bool {
-		return slices.ContainsFunc(l.Cluster().Tasks(), func(task swarm.Task) bool {
-			return task.State == swarm.Failed && task.Err == "task: non-zero exit (137)"
+		r, err := l.SwarmNode("host-a").Control().ListTasks(soon(t), &swarmapi.ListTasksRequest{})
+		return err == nil && slices.ContainsFunc(r.Tasks, func(task *swarmapi.Task) bool {
+			return task.Status.State == swarmapi.TaskStateFailed && task.Status.Err == "task: non-zero exit (137)"
 		})
 	})
 	if got := l.MustNode("looker").Name(); got != "host-b/looker" {

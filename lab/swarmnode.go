@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"time"
 
 	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/engine"
@@ -20,16 +21,24 @@ type swarmNode struct {
 	disk *node.Disk // outlives the node
 }
 
-// guideElection is after how many ticks without a leader managers of 2017 elect one (W18).
-const guideElection = 3
+// What swarms of 2017 have otherwise than today's.
+const (
+	guideElection  = 3           // ticks without a leader after which managers elect one (W18)
+	guideSuspicion = 5           // periods for which a node is suspect (C1)
+	guideTombstone = time.Minute // for which a deletion is remembered (C8)
+)
 
 // newSwarmNode makes a host's side of a swarm.
 func (l *Lab) newSwarmNode(m *machine, eng *engine.Engine) (*swarmNode, error) {
 	n := &swarmNode{disk: &node.Disk{}}
-	n.exec = executor.New(executor.Config{
+	x := executor.Config{
 		Engine: eng, NS: m.ns, Name: m.name, Addr: m.addr.Addr(), Log: l.log, EngineVersion: api.EngineVersion,
-		Managers: n.managers, Resource: n.resource,
-	})
+		Managers: n.managers, Resource: n.resource, Turns: l.turns,
+	}
+	if !l.modern() {
+		x.SuspicionMult, x.Gossip.Tombstone = guideSuspicion, guideTombstone
+	}
+	n.exec = executor.New(x)
 	cfg := node.Config{
 		Network: m.ns, Name: m.name, Addr: m.addr.Addr(), Executor: n.exec, Disk: n.disk, Log: l.log, Modern: l.modern(),
 		Luck: rand.New(rand.NewPCG(derive(l.seed, "swarm "+m.name), 0)),
@@ -137,9 +146,9 @@ func (s apiSwarm) UnlockKey(ctx context.Context) (string, error) { return s.n.Un
 // Unlock implements api.SwarmLock.
 func (s apiSwarm) Unlock(ctx context.Context, key string) error { return s.n.Unlock(ctx, key) }
 
-// startNode gives a host its side of a swarm, unless the lab runs the swarm that it is in.
+// startNode gives a host its side of a swarm; one without an address can be in none.
 func (l *Lab) startNode(m *machine, eng *engine.Engine) error {
-	if l.member(m.name) || !m.addr.IsValid() {
+	if !m.addr.IsValid() {
 		return nil
 	}
 	n, err := l.newSwarmNode(m, eng)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
-	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
 )
@@ -31,7 +30,7 @@ func secured(t *testing.T, keys ...uint32) (l *swarmLab) {
 		l.must(h.ctl.SetEncryptionKeys(keyRing(keys...)))
 	}
 	for name, options := range map[string]map[string]string{"ovsec": {"encrypted": ""}, "plain": {}} {
-		if _, err := l.CreateNetwork(swarm.NetworkSpec{Name: name, Attachable: true, Options: options}); err != nil {
+		if _, err := l.create(networkSpec{Name: name, Attachable: true, Options: options}, netip.Prefix{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,11 +143,11 @@ func TestEncryptedOverlayNeedsKeys(t *testing.T) {
 	}
 	defer end() //nolint:errcheck // it joins nothing
 	join := func(network string) error {
-		a, err := l.Attach(l.ctx, "host-a", network, netip.Addr{})
+		a, err := l.reserve(l.hosts[0], network)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return sandbox.Join(l.ctx, []cnm.EndpointConfig{{Network: a.Network.ID, IP: a.IP.Addr()}})
+		return sandbox.Join(l.ctx, []cnm.EndpointConfig{a.ep})
 	}
 	if err := join("ovsec"); err == nil || !strings.Contains(err.Error(), "cannot join secure network: encryption keys not present") {
 		t.Errorf("join without keys: %v", err)

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
-	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/l2switch"
 	"github.com/netsim-lab/netsim/netns"
@@ -23,7 +22,7 @@ import (
 
 // swarmLab is a swarm of hosts on one switch, with a machine outside of it at 192.168.1.10.
 type swarmLab struct {
-	*swarm.Cluster
+	*cluster
 	t      testing.TB
 	tor    *l2switch.Switch
 	ctx    context.Context
@@ -32,45 +31,37 @@ type swarmLab struct {
 	client *netns.Namespace
 }
 
-// swarmHost runs tasks as plain web servers. It implements swarm.Node.
+// swarmHost runs tasks as plain web servers.
 type swarmHost struct {
 	lab  *swarmLab
 	name string
 	ns   *netns.Namespace
 	ctl  *cnm.Controller
 
-	mu    sync.Mutex
-	tasks map[string]*cnm.Sandbox // by service.slot, guarded by mu
+	tasks map[string]*cnm.Sandbox // by service.slot
 }
 
 // newSwarmLab brings up a swarm of n hosts, host-a and so on, at 192.168.1.2 and so on.
 func newSwarmLab(t testing.TB, n int) *swarmLab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	l := &swarmLab{Cluster: swarm.New(swarm.Config{Seed: 7}), t: t, tor: l2switch.New(l2switch.Config{Name: "tor"}), ctx: ctx}
+	l := &swarmLab{cluster: newCluster(), t: t, tor: l2switch.New(l2switch.Config{Name: "tor"}), ctx: ctx}
 	t.Cleanup(func() {
 		cancel()
 		l.wg.Wait()
 	})
-	l.spawn(l.Run)
 	l.client = l.machine("client", netip.MustParsePrefix("192.168.1.10/24"))
 	for i := range n {
 		h := &swarmHost{lab: l, name: "host-" + string(rune('a'+i)), tasks: make(map[string]*cnm.Sandbox)}
 		addr := netip.AddrFrom4([4]byte{192, 168, 1, byte(2 + i)})
 		h.ns = l.machine(h.name, netip.PrefixFrom(addr, 24))
-		ctl, err := cnm.New(cnm.Config{Name: h.name, Host: h.ns, Spawn: l.spawn, Seed: uint64(i), VTEP: addr, Directory: l.Directory(h.name, addr)})
+		ctl, err := cnm.New(cnm.Config{Name: h.name, Host: h.ns, Spawn: l.spawn, Seed: uint64(i), VTEP: addr, Directory: board{&l.records, h.name}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.ctl = ctl
 		l.hosts = append(l.hosts, h)
-		role := swarm.Worker
-		if i == 0 {
-			role = swarm.Manager
-		}
-		if _, err := l.AddNode(ctx, swarm.NodeConfig{Name: h.name, Role: role, Addr: addr, Runner: h}); err != nil {
-			t.Fatal(err)
-		}
+		l.must(l.add(ctx, h))
 	}
 	return l
 }
@@ -94,42 +85,6 @@ func (l *swarmLab) machine(name string, addr netip.Prefix) *netns.Namespace {
 	}
 	l.spawn(ns.Run)
 	return ns
-}
-
-// AddNetwork implements swarm.Node.
-func (h *swarmHost) AddNetwork(ctx context.Context, n cnm.NetworkConfig, addr netip.Addr) error {
-	if n.Ingress {
-		return h.ctl.JoinIngress(ctx, n, addr)
-	}
-	_, err := h.ctl.CreateNetwork(n)
-	return err
-}
-
-// RemoveNetwork implements swarm.Node.
-func (h *swarmHost) RemoveNetwork(_ context.Context, id string) error { return h.ctl.RemoveNetwork(id) }
-
-// RunTask implements swarm.Node: the task is a web server on port 80, and on those of its environment.
-func (h *swarmHost) RunTask(ctx context.Context, t swarm.Task, _ func(error)) (func(context.Context) error, error) {
-	s, end, err := h.container(ctx, t.Name(), t.Endpoints()...)
-	if err != nil {
-		return nil, err
-	}
-	key := fmt.Sprintf("%s.%d", t.ServiceName, t.Slot)
-	for _, port := range append([]string{"80"}, t.Container.Env...) {
-		if err := h.serve(s.NS(), port, key); err != nil {
-			end()
-			return nil, err
-		}
-	}
-	h.mu.Lock()
-	h.tasks[key] = s
-	h.mu.Unlock()
-	return func(context.Context) error {
-		h.mu.Lock()
-		delete(h.tasks, key)
-		h.mu.Unlock()
-		return end()
-	}, nil
 }
 
 // container makes a container on networks.
@@ -198,30 +153,25 @@ func (l *swarmLab) must(err error) {
 	}
 }
 
-func (l *swarmLab) network(name string) swarm.Network {
+func (l *swarmLab) network(name string) *clusterNetwork {
 	l.t.Helper()
-	n, err := l.CreateNetwork(swarm.NetworkSpec{Name: name, Attachable: true})
+	n, err := l.create(networkSpec{Name: name, Attachable: true}, netip.Prefix{})
 	l.must(err)
 	return n
 }
 
-// service makes a service of web servers and waits for it.
-func (l *swarmLab) service(spec swarm.ServiceSpec) swarm.Service {
+// service makes a service of web servers.
+func (l *swarmLab) service(spec serviceSpec) *clusterService {
 	l.t.Helper()
-	spec.Container.Image = "web"
-	s, err := l.CreateService(spec)
+	s, err := l.start(l.ctx, spec)
 	l.must(err)
-	l.must(l.WaitConverged(l.ctx))
 	return s
 }
 
 func (l *swarmLab) task(key string) *cnm.Sandbox {
 	l.t.Helper()
 	for _, h := range l.hosts {
-		h.mu.Lock()
-		s := h.tasks[key]
-		h.mu.Unlock()
-		if s != nil {
+		if s := h.tasks[key]; s != nil {
 			return s
 		}
 	}
@@ -229,20 +179,30 @@ func (l *swarmLab) task(key string) *cnm.Sandbox {
 	return nil
 }
 
+// reserve gives a container of a host that is no task its place on a network.
+func (l *swarmLab) reserve(h *swarmHost, network string) (place, error) {
+	n := l.find(network)
+	p, err := n.place()
+	if err == nil {
+		err = n.enter(h)
+	}
+	return p, err
+}
+
 // attach puts a container that is no task on a network of the swarm.
 func (l *swarmLab) attach(h *swarmHost, name, network string) *cnm.Sandbox {
 	l.t.Helper()
-	a, err := l.Attach(l.ctx, h.name, network, netip.Addr{})
+	p, err := l.reserve(h, network)
 	l.must(err)
-	s, _, err := h.container(l.ctx, name, a.Endpoint())
+	s, _, err := h.container(l.ctx, name, p.ep)
 	l.must(err)
 	return s
 }
 
-func overlays(names ...string) []swarm.NetworkTarget {
-	var out []swarm.NetworkTarget
+func overlays(names ...string) []networkTarget {
+	var out []networkTarget
 	for _, n := range names {
-		out = append(out, swarm.NetworkTarget{Network: n})
+		out = append(out, networkTarget{Network: n})
 	}
 	return out
 }

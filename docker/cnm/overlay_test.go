@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
-	"github.com/netsim-lab/netsim/docker/swarm"
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/fabric/wire"
 	"github.com/netsim-lab/netsim/netns"
@@ -210,9 +209,9 @@ func TestOverlayLeaves(t *testing.T) {
 	l := newSwarmLab(t, 2)
 	overnet := l.network("overnet")
 	c1 := l.attach(l.hosts[0], "c1", "overnet")
-	a, err := l.Attach(l.ctx, "host-b", "overnet", netip.Addr{})
+	a, err := l.reserve(l.hosts[1], "overnet")
 	l.must(err)
-	c2, end, err := l.hosts[1].container(l.ctx, "c2", a.Endpoint())
+	c2, end, err := l.hosts[1].container(l.ctx, "c2", a.ep)
 	l.must(err)
 	if lookup(l.ctx, c1, "c2") == "" {
 		t.Error("c2 is not known")
@@ -220,7 +219,7 @@ func TestOverlayLeaves(t *testing.T) {
 	n, _ := l.hosts[0].ctl.Network("overnet")
 	vx, _ := n.Sandbox().Interface("vxlan0")
 	l.must(end())
-	l.must(l.Detach(l.ctx, "host-b", a))
+	l.must(a.network.exit(l.hosts[1]))
 	if got := lookup(l.ctx, c1, "c2"); got != "" {
 		t.Errorf("D15: c2 is still %s", got)
 	}
@@ -234,10 +233,5 @@ func TestOverlayLeaves(t *testing.T) {
 	if n.Sandbox() != nil {
 		t.Error("O4: the namespace outlived its last endpoint")
 	}
-	l.must(l.Detach(l.ctx, "host-a", swarm.Attachment{Network: overnet, IP: netip.MustParsePrefix("10.0.0.2/24")}))
-	l.must(l.RemoveNetwork("overnet"))
-	again := l.network("again")
-	if again.VNI != 257 {
-		t.Errorf("O1: the VNI is %d; want the lowest free, 257", again.VNI)
-	}
+	l.must(overnet.exit(l.hosts[0]))
 }

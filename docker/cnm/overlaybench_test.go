@@ -3,8 +3,6 @@ package cnm_test
 import (
 	"io"
 	"testing"
-
-	"github.com/netsim-lab/netsim/docker/swarm"
 )
 
 // BenchmarkOverlayTCP is a stream between containers on two hosts: veth, bridge, VXLAN, the underlay and back, and with a
@@ -12,7 +10,7 @@ import (
 func BenchmarkOverlayTCP(b *testing.B) {
 	l := newSwarmLab(b, 2)
 	l.network("overnet")
-	l.service(swarm.ServiceSpec{Name: "sink", Networks: overlays("overnet"), Constraints: []string{"node.hostname == host-b"}})
+	l.service(serviceSpec{Name: "sink", Networks: overlays("overnet"), Host: "host-b"})
 	c := l.attach(l.hosts[0], "c", "overnet")
 	ln, err := l.task("sink.1").NS().Listen("tcp", ":9000")
 	l.must(err)

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
-	"github.com/netsim-lab/netsim/docker/swarm"
 )
 
 // answers asks n times and returns who answered.
@@ -28,11 +27,11 @@ func TestServiceVIP(t *testing.T) {
 	l := newSwarmLab(t, 2)
 	l.network("overnet")
 	l.network("othernet")
-	web := l.service(swarm.ServiceSpec{Name: "web", Networks: []swarm.NetworkTarget{{Network: "overnet", Aliases: []string{"www"}}}, Replicas: new(2)})
+	web := l.service(serviceSpec{Name: "web", Networks: []networkTarget{{Network: "overnet", Aliases: []string{"www"}}}, Replicas: new(2)})
 	c := l.attach(l.hosts[0], "c", "overnet")
 	other := l.attach(l.hosts[0], "other", "othernet")
 	t.Run("D9 D10 D11 names", func(t *testing.T) {
-		task := l.Tasks()[0].Name()
+		task := l.taskName("web")
 		for name, want := range map[string]string{
 			"web": "10.0.0.2", "web.overnet": "10.0.0.2", "tasks.web": "10.0.0.3 10.0.0.4", "www": "10.0.0.2", "tasks.www": "10.0.0.3 10.0.0.4",
 			task: "10.0.0.3", task + ".overnet": "10.0.0.3",
@@ -114,8 +113,7 @@ func TestServiceVIP(t *testing.T) {
 		}
 	})
 	t.Run("S5 the last task takes everything along", func(t *testing.T) {
-		l.must(l.Scale(web.ID, 0))
-		l.must(l.WaitConverged(l.ctx))
+		l.must(l.scale(l.ctx, web, 0))
 		for _, name := range []string{"web", "tasks.web", "www"} {
 			if got := lookup(l.ctx, c, name); got != "" {
 				t.Errorf("D9: %s is still %s", name, got)
@@ -127,8 +125,7 @@ func TestServiceVIP(t *testing.T) {
 		if rules := c.NS().Netfilter().Save(false); strings.Contains(rules, "10.0.0.2/32") {
 			t.Errorf("rules are left:\n%s", rules)
 		}
-		l.must(l.Scale(web.ID, 1))
-		l.must(l.WaitConverged(l.ctx))
+		l.must(l.scale(l.ctx, web, 1))
 		if got := l.answers(c, "web:80", 1); got[0] != "web.1" {
 			t.Errorf("after scaling up %v answers", got)
 		}
@@ -140,7 +137,7 @@ func TestServiceVIPGone(t *testing.T) {
 	t.Parallel()
 	l := newSwarmLab(t, 1)
 	l.network("overnet")
-	l.service(swarm.ServiceSpec{Name: "web", Networks: overlays("overnet"), Replicas: new(0)})
+	l.service(serviceSpec{Name: "web", Networks: overlays("overnet"), Replicas: new(0)})
 	c := l.attach(l.hosts[0], "c", "overnet")
 	if _, err := c.NS().Dial(l.ctx, "tcp", "10.0.0.2:80"); !errors.Is(err, syscall.EHOSTUNREACH) {
 		t.Errorf("Dial = %v; want no route to host", err)
@@ -150,7 +147,7 @@ func TestServiceVIPGone(t *testing.T) {
 func TestServiceDNSRR(t *testing.T) {
 	l := newSwarmLab(t, 2)
 	l.network("overnet")
-	l.service(swarm.ServiceSpec{Name: "web", Networks: overlays("overnet"), EndpointMode: swarm.DNSRR, Replicas: new(3)})
+	l.service(serviceSpec{Name: "web", Networks: overlays("overnet"), DNSRR: true, Replicas: new(3)})
 	c := l.attach(l.hosts[0], "c", "overnet")
 	for _, name := range []string{"web", "tasks.web"} {
 		if got := lookup(l.ctx, c, name); got != "10.0.0.2 10.0.0.3 10.0.0.4" {
@@ -168,9 +165,9 @@ func TestServiceDNSRR(t *testing.T) {
 func TestIngress(t *testing.T) {
 	l := newSwarmLab(t, 3)
 	l.network("overnet")
-	s := l.service(swarm.ServiceSpec{
-		Name: "web", Networks: overlays("overnet"), Replicas: new(2), Container: swarm.ContainerSpec{Env: []string{"5000"}},
-		Ports: []swarm.PortSpec{{Published: 8000, Target: 5000}, {Proto: "udp", Published: 8001, Target: 5000}},
+	s := l.service(serviceSpec{
+		Name: "web", Networks: overlays("overnet"), Replicas: new(2), Listen: []string{"5000"},
+		Ports: []portSpec{{Published: 8000, Target: 5000}, {Proto: "udp", Published: 8001, Target: 5000}},
 	})
 	t.Run("I34 interfaces of a published task", func(t *testing.T) {
 		if got, want := interfaces(l.task("web.1")), "eth0 ingress 10.255.0.6/16, eth1 docker_gwbridge 172.18.0.3/16, eth2 overnet 10.0.0.3/24"; got != want {
@@ -244,8 +241,7 @@ func TestIngress(t *testing.T) {
 		}
 	})
 	t.Run("R7 no task, no port", func(t *testing.T) {
-		l.must(l.Scale(s.ID, 0))
-		l.must(l.WaitConverged(l.ctx))
+		l.must(l.scale(l.ctx, s, 0))
 		for _, address := range []string{"192.168.1.2:8000", "192.168.1.4:8000"} {
 			if _, err := l.client.Dial(l.ctx, "tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("Dial %s = %v; want connection refused", address, err)
@@ -261,7 +257,7 @@ func TestIngress(t *testing.T) {
 func TestHostMode(t *testing.T) {
 	l := newSwarmLab(t, 2)
 	l.network("overnet")
-	l.service(swarm.ServiceSpec{Name: "web", Networks: overlays("overnet"), Ports: []swarm.PortSpec{{Published: 8080, Target: 80, Host: true}}})
+	l.service(serviceSpec{Name: "web", Host: "host-b", Networks: overlays("overnet"), Ports: []portSpec{{Published: 8080, Target: 80, Host: true}}})
 	if got := l.ask(l.client, "192.168.1.3:8080"); got != "web.1 192.168.1.10" {
 		t.Errorf("GET = %q; want web.1 to see the client", got)
 	}
@@ -273,12 +269,11 @@ func TestHostMode(t *testing.T) {
 // TestLeaveIngress: a host that leaves the mesh has nothing left of it.
 func TestLeaveIngress(t *testing.T) {
 	l := newSwarmLab(t, 1)
-	l.service(swarm.ServiceSpec{Name: "web", Ports: []swarm.PortSpec{{Published: 80, Target: 80}}})
+	web := l.service(serviceSpec{Name: "web", Ports: []portSpec{{Published: 80, Target: 80}}})
 	if got := l.ask(l.client, "192.168.1.2:80"); !strings.HasPrefix(got, "web.1 ") {
 		t.Errorf("GET = %q", got)
 	}
-	l.must(l.RemoveService("web"))
-	l.must(l.WaitConverged(l.ctx))
+	l.must(l.scale(l.ctx, web, 0))
 	h := l.hosts[0]
 	l.must(h.ctl.LeaveIngress())
 	if h.ctl.Ingress() != nil || strings.Contains(h.ns.Netfilter().Save(false), "DOCKER-INGRESS") {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -104,6 +105,9 @@ type ContainerConfig struct {
 
 	// Origin is whatever the maker wants to find again in Config. The engine does not look at it.
 	Origin any
+	// BeforeRun is called each time the container is on its networks and its program is about to start, which it can put off or
+	// refuse; its context is Start's. nil: nothing is waited for.
+	BeforeRun func(ctx context.Context) error
 	// OnExit is called with the program's status each time the container has exited, unless the whole group ends; Stop
 	// and Kill return after it has. nil: nobody wants to know.
 	OnExit func(code int)

@@ -100,6 +100,9 @@ func (c *Container) prepare(ctx context.Context, n int) (*run, error) {
 		if err == nil {
 			err = c.checkCommand(r.sys)
 		}
+		if err == nil && c.cfg.BeforeRun != nil {
+			err = c.cfg.BeforeRun(ctx)
+		}
 		if err != nil {
 			c.leaveNetworks(r)
 		}

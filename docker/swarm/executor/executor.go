@@ -42,8 +42,21 @@ type Config struct {
 	// Resource returns what gives containers that are no tasks a place on the swarm's networks; nil, or a nil result: nothing.
 	Resource func() Resource
 
+	// Turns puts the starts of tasks in an order; nil: each starts as soon as it can.
+	Turns Turns
+
 	Gossip        gossip.Times
 	SuspicionMult int // see gossip.Config
+}
+
+// Turns has tasks start one after the other. Slot is 0 for tasks of global services.
+type Turns interface {
+	// Join waits until it is the turn of a task's container to join its networks.
+	Join(ctx context.Context, service string, slot uint64) error
+	// Run is called when it has joined them, and waits until it is the turn of its program.
+	Run(ctx context.Context, service string, slot uint64) error
+	// Done is called when the program runs, or the container was not started.
+	Done(service string, slot uint64)
 }
 
 // Resource is the part of swarmkit's resource API that Attach needs.
@@ -91,7 +104,7 @@ func New(cfg Config) *Executor {
 		undone: make(chan string, undoneRoom), attachments: make(map[string]*attachmentWait),
 	}
 	x.networks.x = x
-	x.networks.users = make(map[string]int)
+	x.networks.users, x.networks.parts = make(map[string]int), make(map[string]func())
 	x.networks.changed = make(chan struct{})
 	return x
 }

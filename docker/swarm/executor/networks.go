@@ -27,6 +27,7 @@ type networks struct {
 
 	mu    sync.Mutex // held while a network is made or removed
 	users map[string]int
+	parts map[string]func() // what ends the node's part in the gossip about a network
 
 	changes sync.Mutex
 	changed chan struct{} // guarded by changes; closed and replaced when the ingress was joined
@@ -64,6 +65,7 @@ func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
 		if _, err := n.x.cfg.Engine.Controller().CreateNetwork(cfg); err != nil {
 			return err
 		}
+		n.parts[net.ID] = n.x.dir.Join(net.ID, nobody{}) // so that what is there is known when the first container starts
 	}
 	n.users[net.ID]++
 	return nil
@@ -98,7 +100,7 @@ func (n *networks) exit(net *swarmapi.Network) error {
 	if n.users[net.ID] > 0 {
 		return nil
 	}
-	delete(n.users, net.ID)
+	n.forget(net.ID)
 	err := n.x.cfg.Engine.Controller().RemoveNetwork(net.ID)
 	if errors.Is(err, cnm.ErrNotFound) {
 		return nil
@@ -106,12 +108,32 @@ func (n *networks) exit(net *swarmapi.Network) error {
 	return err
 }
 
+// forget ends the node's part in a network. The caller holds mu.
+func (n *networks) forget(id string) {
+	delete(n.users, id)
+	if leave := n.parts[id]; leave != nil {
+		leave()
+		delete(n.parts, id)
+	}
+}
+
 // clear forgets all users.
 func (n *networks) clear() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	clear(n.users)
+	for id := range n.users {
+		n.forget(id)
+	}
 }
+
+// nobody is a watcher that does not care.
+type nobody struct{}
+
+// Put implements cnm.Watcher.
+func (nobody) Put(cnm.Record) {}
+
+// Delete implements cnm.Watcher.
+func (nobody) Delete(cnm.Record) {}
 
 func predefined(n *swarmapi.Network) bool {
 	return n.Spec.Annotations.Labels[predefinedLabel] == "true"
@@ -139,7 +161,6 @@ func networkConfig(n *swarmapi.Network) (cnm.NetworkConfig, error) {
 		return fail("VXLAN id: %w", err)
 	}
 	cfg.VNI = uint32(vni)
-	delete(cfg.Options, vniOption)
 	ipam := n.IPAM.Configs[0]
 	if cfg.Subnet, err = netip.ParsePrefix(ipam.Subnet); err != nil {
 		return fail("subnet: %w", err)

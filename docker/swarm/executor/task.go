@@ -89,6 +89,7 @@ func (t *task) Prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.BeforeRun = t.beforeRun()
 	if err := t.enterNetworks(ctx); err != nil {
 		return err
 	}
@@ -151,13 +152,37 @@ func (t *task) Start(ctx context.Context) error {
 	}
 	healthy := t.events(c)
 	defer healthy.Close()
-	if err := c.Start(ctx); err != nil {
-		return fmt.Errorf("starting container failed: %w", err)
+	if err := t.begin(ctx, c); err != nil {
+		return err
 	}
 	if c.Health() == nil {
 		return nil
 	}
 	return t.awaitHealth(ctx, c, healthy)
+}
+
+// begin starts the container, when it is its turn.
+func (t *task) begin(ctx context.Context, c *engine.Container) error {
+	if turns := t.x.cfg.Turns; turns != nil {
+		service, slot := t.task.ServiceAnnotations.Name, t.task.Slot
+		defer turns.Done(service, slot)
+		if err := turns.Join(ctx, service, slot); err != nil {
+			return err
+		}
+	}
+	if err := c.Start(ctx); err != nil {
+		return fmt.Errorf("starting container failed: %w", err)
+	}
+	return nil
+}
+
+// beforeRun is engine.ContainerConfig's BeforeRun; nil: nobody waits.
+func (t *task) beforeRun() func(context.Context) error {
+	turns := t.x.cfg.Turns
+	if turns == nil {
+		return nil
+	}
+	return func(ctx context.Context) error { return turns.Run(ctx, t.task.ServiceAnnotations.Name, t.task.Slot) }
 }
 
 // missing is the error of a task whose container is not there.

@@ -29,11 +29,13 @@ func (d *delegate) NotifyMsg(b []byte) {
 		if n.judge(n.state.attach(a, now), a.node) == fresh {
 			n.state.spread(a)
 			n.owe(a.node)
+			n.hasten()
 		}
 	}
 	for _, r := range m.records {
 		if n.judge(n.state.learn(m.network, r, now), r.owner) == fresh {
 			n.state.publish(m.network, r)
+			n.hasten()
 		}
 	}
 }

@@ -26,6 +26,7 @@ type Node struct {
 	ready   chan struct{}
 	ended   chan struct{}
 	asked   chan request
+	news    chan struct{} // holds a token when a round is wanted
 	syncs   *todo
 
 	looking sync.Mutex // held by Snapshot
@@ -62,7 +63,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, times: cfg.Times.withDefaults(), log: cfg.Log, ring: ring, luck: cfg.Luck, syncs: newTodo(),
-		ready: make(chan struct{}), ended: make(chan struct{}), asked: make(chan request),
+		ready: make(chan struct{}), ended: make(chan struct{}), asked: make(chan request), news: make(chan struct{}, 1),
 	}
 	if n.log == nil {
 		n.log = silent
@@ -136,7 +137,7 @@ func (n *Node) work(ctx context.Context, g *errgroup.Group) {
 			}
 		})
 	}
-	every(n.times.Gossip, func(context.Context) { n.round() })
+	g.Go(func() error { n.rounds(ctx); return nil })
 	every(n.times.Sync, n.syncSome)
 	every(n.times.Reconnect, n.reconnect)
 	every(n.times.Rejoin, n.rejoin)
@@ -258,6 +259,7 @@ func (n *Node) JoinNetwork(network string) error {
 	for _, peer := range n.state.members(network) {
 		n.owe(peer)
 	}
+	n.hasten()
 	return nil
 }
 
@@ -267,6 +269,7 @@ func (n *Node) LeaveNetwork(network string) {
 	defer n.mu.Unlock()
 	if n.state.nets[network] != nil {
 		n.state.attachSelf(network, true, time.Now())
+		n.hasten()
 	}
 }
 
@@ -317,5 +320,6 @@ func (n *Node) write(network string, r record) error {
 	r.ltime = n.state.tick()
 	n.state.put(network, r, time.Now())
 	n.state.publish(network, r)
+	n.hasten()
 	return nil
 }

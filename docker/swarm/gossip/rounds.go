@@ -27,7 +27,39 @@ type parcel struct {
 	body []byte
 }
 
-// round sends what is new in each network to some of its members, and to nobody else (C4).
+// hasten wants a round now. It comes now if the last one was an interval ago: news after quiet does not wait, and rounds come no
+// more often than they would (C5).
+func (n *Node) hasten() {
+	select {
+	case n.news <- struct{}{}:
+	default:
+	}
+}
+
+// rounds sends what is new every so often, until ctx ends.
+func (n *Node) rounds(ctx context.Context) {
+	timer := time.NewTimer(n.times.Gossip)
+	defer timer.Stop()
+	var last time.Time
+	for {
+		select {
+		case <-timer.C:
+		case <-n.news:
+			if wait := n.times.Gossip - time.Since(last); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
+		case <-ctx.Done():
+			return
+		}
+		n.round()
+		last = time.Now()
+		timer.Reset(n.times.Gossip)
+	}
+}
+
+// round sends what is new in each network to some of its members, and to nobody else (C4); and who is on which network now to some
+// nodes, beside what memberlist takes along.
 func (n *Node) round() {
 	for _, p := range n.parcels() {
 		if err := n.list.SendToAddress(p.to, p.body); err != nil {
@@ -39,7 +71,7 @@ func (n *Node) round() {
 func (n *Node) parcels() []parcel {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var out []parcel
+	out := n.tidings()
 	for name, net := range n.state.nets {
 		if net.queue.NumQueued() == 0 {
 			continue
@@ -55,6 +87,21 @@ func (n *Node) parcels() []parcel {
 			for _, body := range pack(name, net.queue.GetBroadcasts(0, roundPackets*room), room) {
 				out = append(out, parcel{addr, body})
 			}
+		}
+	}
+	return out
+}
+
+// tidings are the parcels of who is on which network: each attachment is a message of its own, as memberlist takes it along.
+// The caller holds mu.
+func (n *Node) tidings() []parcel {
+	if n.state.news.NumQueued() == 0 {
+		return nil
+	}
+	var out []parcel
+	for _, to := range n.pick(n.state.livePeers(), fanOut) {
+		for _, body := range n.state.news.GetBroadcasts(0, packetSize-sealOverhead) {
+			out = append(out, parcel{n.state.address(to), body})
 		}
 	}
 	return out

@@ -196,6 +196,18 @@ func (s *state) members(name string) []string {
 	return net.members
 }
 
+// livePeers returns the other nodes that live, by name.
+func (s *state) livePeers() []string {
+	var all []string
+	for name, p := range s.peers {
+		if p.alive {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // common returns the networks that both this node and a peer are on.
 func (s *state) common(node string) []string {
 	var all []string

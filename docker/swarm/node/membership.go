@@ -92,7 +92,7 @@ func (m *membership) run(ctx context.Context) {
 	err := g.Wait()
 	m.client.RPC.Close()
 	if err != nil && !errors.Is(err, errStopped) {
-		m.log.Warn("swarm node ended", "node", m.cfg.Name, "err", err)
+		m.log.Info("swarm node ended", "node", m.cfg.Name, "err", err)
 		m.mu.Lock()
 		m.err = err
 		m.mu.Unlock()

@@ -1,0 +1,159 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	swarmapi "github.com/moby/swarmkit/v2/api"
+
+	"github.com/netsim-lab/netsim/docker/cnm"
+)
+
+// convergeLimit is how long a lab waits for its services before it is up without them: a topology may ask for what
+// cannot be placed.
+const convergeLimit = 5 * time.Second
+
+// convergeLook is the time between looks whether the services run.
+const convergeLook = 5 * time.Millisecond
+
+// WaitConverged waits until every service of the swarm has all its tasks running, and every host has heard of every endpoint on
+// the networks that it takes part in. The error of a wait that ctx ended says what is missing.
+func (l *Lab) WaitConverged(ctx context.Context) error {
+	tick := time.NewTicker(convergeLook)
+	defer tick.Stop()
+	var missing []string
+	for {
+		now, err := l.unfinished(ctx)
+		if err == nil && len(now) == 0 {
+			return nil
+		}
+		if err == nil || missing == nil && ctx.Err() == nil {
+			missing = now
+			if err != nil {
+				missing = []string{err.Error()}
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for services to converge: %s: %w", strings.Join(missing, "; "), ctx.Err())
+		}
+	}
+}
+
+// awaitHeard waits until every host has heard of every endpoint, for some time.
+func (l *Lab) awaitHeard(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, convergeLimit)
+	defer cancel()
+	tick := time.NewTicker(convergeLook)
+	defer tick.Stop()
+	for len(l.unheard()) > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// unfinished tells what is not as it is to be.
+func (l *Lab) unfinished(ctx context.Context) ([]string, error) {
+	control, err := l.control()
+	if err != nil {
+		return nil, err
+	}
+	services, err := control.ListServices(ctx, &swarmapi.ListServicesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := control.ListTasks(ctx, &swarmapi.ListTasksRequest{})
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := control.ListNodes(ctx, &swarmapi.ListNodesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	running := make(map[string]int)
+	for _, t := range tasks.Tasks {
+		switch {
+		case t.DesiredState == swarmapi.TaskStateRunning && t.Status.State == swarmapi.TaskStateRunning:
+			running[t.ServiceID]++
+		case t.DesiredState <= swarmapi.TaskStateRunning && t.Status.State <= swarmapi.TaskStateRunning:
+			missing = append(missing, unfinishedTask(t))
+		}
+	}
+	for _, s := range services.Services {
+		if want, have := replicas(s, nodes.Nodes), running[s.ID]; have < want && len(missing) == 0 {
+			missing = append(missing, fmt.Sprintf("%s has %d of %d tasks", s.Spec.Annotations.Name, have, want))
+		}
+	}
+	if len(missing) == 0 {
+		missing = l.unheard()
+	}
+	return missing, nil
+}
+
+func unfinishedTask(t *swarmapi.Task) string {
+	text := fmt.Sprintf("a task of %s is %s", t.ServiceAnnotations.Name, strings.ToLower(t.Status.State.String()))
+	if t.Status.Err != "" {
+		text += " (" + t.Status.Err + ")"
+	}
+	return text
+}
+
+// replicas returns how many tasks of a service are to run, as far as that can be told from here: those of a global service with
+// constraints are as many as there are.
+func replicas(s *swarmapi.Service, nodes []*swarmapi.Node) int {
+	if r := s.Spec.GetReplicated(); r != nil {
+		return int(r.Replicas)
+	}
+	if s.Spec.GetGlobal() == nil || s.Spec.Task.Placement != nil {
+		return 0
+	}
+	ready := 0
+	for _, n := range nodes {
+		if n.Status.State == swarmapi.NodeStatus_READY && n.Spec.Availability == swarmapi.NodeAvailabilityActive {
+			ready++
+		}
+	}
+	return ready
+}
+
+// unheard tells which hosts have not heard of an endpoint on a network that they take part in.
+func (l *Lab) unheard() []string {
+	endpoints := make(map[string][]string) // by network
+	for _, ref := range l.swarmMembers() {
+		for _, n := range l.engine(ref.Name).Networks() {
+			if n.Driver() != cnm.DriverOverlay {
+				continue
+			}
+			for _, ep := range n.Endpoints() {
+				endpoints[n.ID()] = append(endpoints[n.ID()], ep.ID())
+			}
+		}
+	}
+	var missing []string
+	for _, ref := range l.swarmMembers() {
+		for _, n := range l.engine(ref.Name).Networks() {
+			if n.Driver() != cnm.DriverOverlay {
+				continue
+			}
+			records, _ := l.swarmNode(ref.Name).exec.Directory().Records(n.ID())
+			known := make(map[string]bool, len(records))
+			for _, r := range records {
+				known[r.Key] = true
+			}
+			for _, id := range endpoints[n.ID()] {
+				if !known[id] {
+					missing = append(missing, fmt.Sprintf("%s has not heard of all endpoints of %s", ref.Name, n.Name()))
+					break
+				}
+			}
+		}
+	}
+	return missing
+}

@@ -1,0 +1,193 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	swarmapi "github.com/moby/swarmkit/v2/api"
+
+	"github.com/netsim-lab/netsim/docker/cnm"
+	"github.com/netsim-lab/netsim/docker/engine"
+	"github.com/netsim-lab/netsim/docker/swarm/node"
+	"github.com/netsim-lab/netsim/lab/topology"
+)
+
+// attach is the engine's way to the swarm's networks.
+func (l *Lab) attach(ctx context.Context, host, container string, ep cnm.EndpointConfig) (cnm.EndpointConfig, func(), error) {
+	n := l.swarmNode(host)
+	if n == nil {
+		return ep, nil, nil
+	}
+	return n.exec.Attach(ctx, container, ep)
+}
+
+// SwarmNode returns a host's side of a swarm; nil if it has no engine or no address, or before the lab starts its engine.
+func (l *Lab) SwarmNode(host string) *node.Node {
+	if n := l.swarmNode(host); n != nil {
+		return n.Node
+	}
+	return nil
+}
+
+// swarmMembers are the hosts of the topology's swarm, managers first.
+func (l *Lab) swarmMembers() []topology.Ref {
+	if l.spec.Swarm == nil {
+		return nil
+	}
+	return slices.Concat(l.spec.Swarm.Managers, l.spec.Swarm.Workers)
+}
+
+// errNoControl says that nobody can be asked about the swarm.
+var errNoControl = errors.New("no manager of the swarm works")
+
+// control returns the API of the swarm's managers, of the first manager of the topology that works.
+func (l *Lab) control() (swarmapi.ControlServer, error) {
+	for _, ref := range l.swarmMembers() {
+		if n := l.swarmNode(ref.Name); n != nil && n.Node.Info().Control {
+			return n.Control(), nil
+		}
+	}
+	return nil, errNoControl
+}
+
+// joinSwarm makes the swarm of the topology: its first manager begins it, the others join one after the other, which decides
+// the addresses that they have on the network ingress.
+func (l *Lab) joinSwarm(ctx context.Context) error {
+	members := l.swarmMembers()
+	if len(members) == 0 {
+		return nil
+	}
+	for _, ref := range members {
+		if l.swarmNode(ref.Name) == nil {
+			return fmt.Errorf("%s: host %q is in the swarm and has no address on its links", ref.Pos, ref.Name)
+		}
+	}
+	first := l.swarmNode(members[0].Name)
+	if _, err := first.Init(ctx, node.InitOptions{}); err != nil {
+		return fmt.Errorf("%s: swarm init on %q: %w", members[0].Pos, members[0].Name, err)
+	}
+	clusters, err := first.Control().ListClusters(ctx, &swarmapi.ListClustersRequest{})
+	if err != nil {
+		return fmt.Errorf("%s: swarm: %w", members[0].Pos, err)
+	}
+	tokens := clusters.Clusters[0].RootCA.JoinTokens
+	for i, ref := range members[1:] {
+		token := tokens.Worker
+		if i+1 < len(l.spec.Swarm.Managers) {
+			token = tokens.Manager
+		}
+		err := l.swarmNode(ref.Name).Node.Join(ctx, node.JoinOptions{Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token})
+		if err != nil {
+			return fmt.Errorf("%s: swarm join on %q: %w", ref.Pos, ref.Name, err)
+		}
+	}
+	return nil
+}
+
+// createSwarmNetwork makes an overlay.
+func (l *Lab) createSwarmNetwork(ctx context.Context, n *topology.Network) error {
+	control, err := l.control()
+	if err != nil {
+		return fmt.Errorf("network %q is an overlay: %w", n.Name, err)
+	}
+	spec := &swarmapi.NetworkSpec{
+		Annotations:  swarmapi.Annotations{Name: n.Name, Labels: settings(n.Labels)},
+		DriverConfig: &swarmapi.Driver{Name: cnm.DriverOverlay, Options: settings(n.Options)}, Internal: n.Internal, Attachable: n.Attachable,
+	}
+	if n.Subnet.IsValid() {
+		c := &swarmapi.IPAMConfig{Subnet: n.Subnet.String()}
+		if n.Gateway.IsValid() {
+			c.Gateway = n.Gateway.String()
+		}
+		if n.IPRange.IsValid() {
+			c.Range = n.IPRange.String()
+		}
+		spec.IPAM = &swarmapi.IPAMOptions{Configs: []*swarmapi.IPAMConfig{c}}
+	}
+	r, err := control.CreateNetwork(ctx, &swarmapi.CreateNetworkRequest{Spec: spec})
+	if err != nil {
+		return fmt.Errorf("network %q: %w", n.Name, err)
+	}
+	l.swarmNetworks[n.Name] = r.Network.ID
+	return nil
+}
+
+// createService makes a service.
+func (l *Lab) createService(ctx context.Context, s *topology.Service) error {
+	control, err := l.control()
+	if err != nil {
+		return fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	spec, err := l.serviceSpec(s)
+	if err == nil {
+		_, err = control.CreateService(ctx, &swarmapi.CreateServiceRequest{Spec: spec})
+	}
+	if err != nil {
+		return fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	return nil
+}
+
+// serviceSpec returns a service as the swarm takes it.
+func (l *Lab) serviceSpec(s *topology.Service) (*swarmapi.ServiceSpec, error) {
+	spec := &swarmapi.ServiceSpec{
+		Annotations: swarmapi.Annotations{Name: s.Name, Labels: settings(s.Labels)},
+		Task: swarmapi.TaskSpec{Runtime: &swarmapi.TaskSpec_Container{Container: &swarmapi.ContainerSpec{
+			Image: s.Image, Args: s.Command, Env: environment(s.Environment), Hostname: s.Hostname,
+		}}},
+		Mode:     &swarmapi.ServiceSpec_Replicated{Replicated: &swarmapi.ReplicatedService{Replicas: uint64(max(0, s.Replicas))}},
+		Endpoint: &swarmapi.EndpointSpec{Mode: swarmapi.ResolutionModeVirtualIP},
+	}
+	if s.Mode == topology.ModeGlobal {
+		spec.Mode = &swarmapi.ServiceSpec_Global{Global: &swarmapi.GlobalService{}}
+	}
+	if s.EndpointMode == topology.EndpointDNSRR {
+		spec.Endpoint.Mode = swarmapi.ResolutionModeDNSRoundRobin
+	}
+	for _, n := range s.Networks {
+		id, ok := l.swarmNetworks[n.Name]
+		if !ok {
+			return nil, fmt.Errorf("network %s is none of the swarm's", n.Name)
+		}
+		spec.Task.Networks = append(spec.Task.Networks, &swarmapi.NetworkAttachmentConfig{Target: id})
+	}
+	for _, p := range s.Ports {
+		c := &swarmapi.PortConfig{PublishedPort: uint32(p.Published), TargetPort: uint32(p.Target), PublishMode: swarmapi.PublishModeIngress}
+		if p.Mode == topology.PublishHost {
+			c.PublishMode = swarmapi.PublishModeHost
+		}
+		if p.Protocol == "udp" {
+			c.Protocol = swarmapi.ProtocolUDP
+		}
+		spec.Endpoint.Ports = append(spec.Endpoint.Ports, c)
+	}
+	if len(s.Constraints) > 0 {
+		spec.Task.Placement = &swarmapi.Placement{}
+		for _, c := range s.Constraints {
+			spec.Task.Placement.Constraints = append(spec.Task.Placement.Constraints, c.String())
+		}
+	}
+	return spec, nil
+}
+
+// taskLabels of a container name its service and its task.
+const (
+	serviceLabel = "com.docker.swarm.service.name"
+	taskLabel    = "com.docker.swarm.task.name"
+	nodeLabel    = "com.docker.swarm.node.id"
+)
+
+// taskSlot returns the service of a container and its slot, or its node for a global service; false: it is no task.
+func taskSlot(c *engine.Container) (service, slot string, ok bool) {
+	labels := c.Config().Labels
+	service, name := labels[serviceLabel], labels[taskLabel]
+	rest, ok := strings.CutPrefix(name, service+".")
+	if !ok {
+		return "", "", false
+	}
+	slot, _, ok = strings.Cut(rest, ".")
+	return service, slot, ok
+}
