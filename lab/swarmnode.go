@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
+
+	swarmapi "github.com/moby/swarmkit/v2/api"
 
 	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/engine"
@@ -139,6 +142,25 @@ func (s apiSwarm) Leave(ctx context.Context, force bool) error { return s.n.Leav
 
 // Control implements api.Swarm.
 func (s apiSwarm) Control() api.Control { return s.n.Control() }
+
+// Watch implements api.SwarmWatch.
+func (s apiSwarm) Watch(ctx context.Context, r *swarmapi.WatchRequest, each func(*swarmapi.WatchMessage) error) error {
+	return s.n.Watch(ctx, r, each)
+}
+
+// Peers implements api.SwarmPeers.
+func (s apiSwarm) Peers(network string) (all []api.NetworkPeer) {
+	v, ok := s.n.exec.View()
+	if !ok {
+		return nil
+	}
+	for _, m := range v.Members {
+		if slices.Contains(m.Networks, network) {
+			all = append(all, api.NetworkPeer{Name: m.Name, Addr: m.Addr})
+		}
+	}
+	return all
+}
 
 // UnlockKey implements api.SwarmLock.
 func (s apiSwarm) UnlockKey(ctx context.Context) (string, error) { return s.n.UnlockKey(ctx) }

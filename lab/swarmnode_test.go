@@ -78,6 +78,20 @@ func TestSwarmByHand(t *testing.T) {
 		}
 		return true
 	})
+	var ingress struct {
+		Options map[string]string
+		Peers   []struct{ Name, IP string }
+	}
+	ask("node2", http.MethodGet, "/networks/ingress", "", &ingress)
+	if len(ingress.Peers) != 2 || ingress.Peers[0].Name != "node1" || ingress.Peers[0].IP != "172.31.34.123" {
+		t.Errorf("the peers of ingress: %+v", ingress.Peers)
+	}
+	if got := ingress.Options["com.docker.network.driver.overlay.vxlanid_list"]; got != "256" {
+		t.Errorf("ingress has the VXLANs %q; want 256", got)
+	}
+	serviceEvents(t, l, "create web")
+	ask("node1", http.MethodDelete, "/services/web", "", nil)
+	serviceEvents(t, l, "remove web")
 	ask("node2", http.MethodPost, "/swarm/leave", "", nil)
 	ask("node2", http.MethodPost, "/swarm/join", `{"ListenAddr":"0.0.0.0:2377","RemoteAddrs":["172.31.34.123:2377"],"JoinToken":"`+swarm.JoinTokens.Worker+`"}`, nil)
 	var nodes []struct{ ID string }
@@ -86,6 +100,34 @@ func TestSwarmByHand(t *testing.T) {
 	}
 	if status := dockerAPI(t, l, "node1", http.MethodPost, "/swarm/leave", "", nil); status != http.StatusServiceUnavailable {
 		t.Errorf("the only manager leaves: status %d", status)
+	}
+}
+
+// serviceEvents waits for an event of a service on the manager.
+func serviceEvents(t *testing.T, l *labtest.Lab, want string) {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Docker("node1").Dial(ctx) }}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://docker/events?since=1&type=service", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // it is only read
+	for dec := json.NewDecoder(resp.Body); ; {
+		var e struct {
+			Type, Action string
+			Actor        struct{ Attributes map[string]string }
+		}
+		if err := dec.Decode(&e); err != nil {
+			t.Fatalf("waiting for %s: %v", want, err)
+		}
+		if e.Type == "service" && e.Action+" "+e.Actor.Attributes["name"] == want {
+			return
+		}
 	}
 }
 

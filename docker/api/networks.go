@@ -182,6 +182,7 @@ func (c *call) networkInspect() error {
 	}
 	if local != nil {
 		v = inspectNetwork(local, true)
+		c.s.addSwarm(&v, local)
 	}
 	return c.json(http.StatusOK, c.s.inspected(v))
 }

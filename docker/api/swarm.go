@@ -45,6 +45,18 @@ type SwarmWatch interface {
 	Watch(ctx context.Context, r *swarmapi.WatchRequest, each func(*swarmapi.WatchMessage) error) error
 }
 
+// SwarmPeers is a Swarm that knows who is on a network.
+type SwarmPeers interface {
+	// Peers returns the nodes that are on a network of the swarm, by its id, as far as this one has heard.
+	Peers(network string) []NetworkPeer
+}
+
+// NetworkPeer is a node that is on a network.
+type NetworkPeer struct {
+	Name string
+	Addr netip.Addr
+}
+
 // SwarmLock is a Swarm whose managers can be locked.
 type SwarmLock interface {
 	// UnlockKey returns the key that a restarted manager needs, SWMKEY-1-...; "": none.

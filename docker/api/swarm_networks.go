@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"strconv"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
@@ -47,6 +49,32 @@ func (s *Server) swarmNetwork(n *swarmapi.Network) network.Inspect {
 		v.Labels = map[string]string{}
 	}
 	return v
+}
+
+// vxlanOption is the driver option that names the VXLAN of an overlay.
+const vxlanOption = "com.docker.network.driver.overlay.vxlanid_list"
+
+// addSwarm says of a network that is here what its swarm knows: its VXLAN, and the nodes that are on it.
+func (s *Server) addSwarm(v *network.Inspect, n *cnm.Network) {
+	if n.Scope() != scopeSwarm {
+		return
+	}
+	if v.Options[vxlanOption] == "" && n.VNI() != 0 {
+		options := maps.Clone(v.Options)
+		if options == nil {
+			options = map[string]string{}
+		}
+		options[vxlanOption] = strconv.Itoa(int(n.VNI()))
+		v.Options = options
+	}
+	if len(v.IPAM.Options) == 0 {
+		v.IPAM.Options = nil
+	}
+	if peers, ok := s.cfg.Swarm.(SwarmPeers); ok {
+		for _, p := range peers.Peers(n.ID()) {
+			v.Peers = append(v.Peers, network.PeerInfo{Name: p.Name, IP: p.Addr.String()})
+		}
+	}
 }
 
 // networks returns every network that the engine knows: those of the swarm first.

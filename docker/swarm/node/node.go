@@ -22,9 +22,10 @@ type Node struct {
 	one     chan struct{}    // holds a token while Init, Join, Leave or Unlock is under way
 
 	mu     sync.Mutex
-	luck   *rand.Rand  // guarded by mu
-	member *membership // nil: in no swarm; guarded by mu
-	locked bool        // what the disk holds waits for Unlock; guarded by mu
+	luck   *rand.Rand    // guarded by mu
+	member *membership   // nil: in no swarm; guarded by mu
+	turned chan struct{} // closes when member changes; guarded by mu
+	locked bool          // what the disk holds waits for Unlock; guarded by mu
 }
 
 // New checks the configuration. It starts nothing.
@@ -49,6 +50,7 @@ func New(cfg Config) (*Node, error) {
 	cfg.Times = cfg.Times.complete()
 	n := &Node{
 		cfg: cfg, disk: cfg.Disk, luck: cfg.Luck, begin: make(chan *membership), ended: make(chan struct{}), one: make(chan struct{}, 1),
+		turned: make(chan struct{}),
 	}
 	n.resume()
 	return n, nil
@@ -110,7 +112,8 @@ func (n *Node) current() *membership {
 // start hands a new membership to Run.
 func (n *Node) start(ctx context.Context, m *membership) error {
 	n.mu.Lock()
-	n.member, n.locked = m, false
+	n.turn(m)
+	n.locked = false
 	n.mu.Unlock()
 	select {
 	case n.begin <- m:
@@ -127,7 +130,7 @@ func (n *Node) forget(m *membership) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.member == m {
-		n.member = nil
+		n.turn(nil)
 	}
 }
 
