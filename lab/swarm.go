@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	swarmapi "github.com/moby/swarmkit/v2/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
@@ -53,8 +55,8 @@ func (l *Lab) control() (swarmapi.ControlServer, error) {
 	return nil, errNoControl
 }
 
-// joinSwarm makes the swarm of the topology: its first manager begins it, the others join one after the other, which decides
-// the addresses that they have on the network ingress.
+// joinSwarm makes the swarm of the topology: its first manager begins it, each of the others joins once the one before it has its
+// place among the nodes, which decides the addresses that they have on the network ingress.
 func (l *Lab) joinSwarm(ctx context.Context) error {
 	members := l.swarmMembers()
 	if len(members) == 0 {
@@ -74,17 +76,28 @@ func (l *Lab) joinSwarm(ctx context.Context) error {
 		return fmt.Errorf("%s: swarm: %w", members[0].Pos, err)
 	}
 	tokens := clusters.Clusters[0].RootCA.JoinTokens
+	g, ctx := errgroup.WithContext(ctx)
 	for i, ref := range members[1:] {
 		token := tokens.Worker
 		if i+1 < len(l.spec.Swarm.Managers) {
 			token = tokens.Manager
 		}
-		err := l.swarmNode(ref.Name).Node.Join(ctx, node.JoinOptions{Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token})
-		if err != nil {
-			return fmt.Errorf("%s: swarm join on %q: %w", ref.Pos, ref.Name, err)
+		enrolled := make(chan struct{})
+		g.Go(func() error {
+			err := l.swarmNode(ref.Name).Node.Join(ctx, node.JoinOptions{
+				Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token, Enrolled: func() { close(enrolled) },
+			})
+			if err != nil {
+				return fmt.Errorf("%s: swarm join on %q: %w", ref.Pos, ref.Name, err)
+			}
+			return nil
+		})
+		select {
+		case <-enrolled:
+		case <-ctx.Done():
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // createSwarmNetwork makes an overlay.
@@ -122,14 +135,51 @@ func (l *Lab) createService(ctx context.Context, s *topology.Service) error {
 		return fmt.Errorf("service %q: %w", s.Name, err)
 	}
 	spec, err := l.serviceSpec(s)
-	if err == nil {
-		_, err = control.CreateService(ctx, &swarmapi.CreateServiceRequest{Spec: spec})
-	}
 	if err != nil {
 		return fmt.Errorf("service %q: %w", s.Name, err)
 	}
-	return nil
+	r, err := control.CreateService(ctx, &swarmapi.CreateServiceRequest{Spec: spec})
+	if err != nil {
+		return fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	return awaitAddresses(ctx, control, r.Service.ID, s.Replicas)
 }
+
+// awaitAddresses waits until the tasks of a service have their addresses, so that those of the next one come behind them; but not
+// for long.
+func awaitAddresses(ctx context.Context, control swarmapi.ControlServer, service string, replicas int) error {
+	limit := time.NewTimer(addressLimit)
+	defer limit.Stop()
+	tick := time.NewTicker(addressLook)
+	defer tick.Stop()
+	for {
+		r, err := control.ListTasks(ctx, &swarmapi.ListTasksRequest{Filters: &swarmapi.ListTasksRequest_Filters{ServiceIDs: []string{service}}})
+		if err != nil {
+			return err
+		}
+		have := 0
+		for _, t := range r.Tasks {
+			if t.Status.State >= swarmapi.TaskStatePending {
+				have++
+			}
+		}
+		if have >= max(replicas, 1) || replicas == 0 && len(r.Tasks) == have {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+const (
+	addressLimit = time.Second
+	addressLook  = time.Millisecond
+)
 
 // serviceSpec returns a service as the swarm takes it.
 func (l *Lab) serviceSpec(s *topology.Service) (*swarmapi.ServiceSpec, error) {

@@ -60,6 +60,12 @@ func TestSwarmLab(t *testing.T) {
 			t.Errorf("step %d: %s", r.Index+1, r.Reason)
 		}
 	}
+	for name, want := range map[string]string{"web.1": "10.1.0.3", "web.2": "10.1.0.4", "web.3": "10.1.0.5"} {
+		ep, ok := l.MustNode(name).Container().Sandbox().Endpoint("dognet")
+		if !ok || ep.IP().String() != want || ep.Service().VIP.String() != "10.1.0.2" {
+			t.Errorf("%s is at %s; want %s, addresses in the order of services and slots", name, ep.IP(), want)
+		}
+	}
 	n := l.MustNode("web.1")
 	if n.Kind() != KindTask || l.MustNode(n.FullName()).NS() != n.NS() || l.MustNode(n.Host()+"/"+n.Container().Name()).NS() != n.NS() {
 		t.Errorf("web.1 is %s %s", n.Kind(), n.FullName())

@@ -114,7 +114,9 @@ func (a *Allocator) IsTaskAllocated(t *api.Task) bool {
 // AllocateTask implements networkallocator.NetworkAllocator: it gives the task an address on each of its networks, or none
 // on any.
 func (a *Allocator) AllocateTask(t *api.Task) error {
+	a.reserve(t)
 	for i, n := range t.Networks {
+		a.claim(t, n)
 		if err := a.attach(n); err != nil {
 			// What was known before is known again when the task is allocated the next time.
 			return errors.Join(fmt.Errorf("failed to allocate network IP for task %s network %s: %w", t.ID, n.Network.ID, err), a.detach(t.Networks[:i]))

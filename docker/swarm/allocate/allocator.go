@@ -36,6 +36,9 @@ type Allocator struct {
 	services map[string]bool
 	tasks    map[string]bool
 	nodes    map[attachment]bool
+
+	slots    map[string]uint64 // the highest of each service that an address was asked for
+	reserved map[slot]string   // kept for tasks that have not come yet
 }
 
 var _ networkallocator.NetworkAllocator = (*Allocator)(nil)
@@ -57,6 +60,7 @@ func New(modern bool, ranges ...ipam.Range) *Allocator {
 	a := &Allocator{
 		modern: modern, space: ipam.New(ranges...), networks: make(map[string]*network), vnis: make(map[uint32]bool), next: firstVNI,
 		services: make(map[string]bool), tasks: make(map[string]bool), nodes: make(map[attachment]bool),
+		slots: make(map[string]uint64), reserved: make(map[slot]string),
 	}
 	if modern {
 		a.next = firstModernVNI

@@ -116,6 +116,7 @@ func (a *Allocator) releaseVIP(v *api.Endpoint_VirtualIP) {
 // DeallocateService implements networkallocator.NetworkAllocator.
 func (a *Allocator) DeallocateService(s *api.Service) error {
 	delete(a.services, s.ID)
+	a.unreserve(s.ID)
 	if s.Endpoint == nil {
 		return nil
 	}
