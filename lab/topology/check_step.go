@@ -37,7 +37,7 @@ func (c *checker) settleNode(n *Node, by made) {
 		c.settleGuest(n, rest, by)
 	case c.nodes[host].kind != "":
 		n.Host = host
-	case c.settleTask(n, host):
+	case c.settleTask(n, host, by):
 	default:
 		c.unknownNode(n)
 	}
@@ -49,7 +49,7 @@ func (c *checker) settleGuest(n *Node, name string, by made) {
 		n.Container = name
 		return
 	}
-	if c.settleTask(n, name) {
+	if c.settleTask(n, name, by) {
 		return
 	}
 	switch step, when := by.find(n.Host, name); when {
@@ -72,10 +72,10 @@ func (c *checker) settleGuest(n *Node, name string, by made) {
 	c.failAt(n.Pos, "host %q has no container or task %q%s", n.Host, clip(name), c.near(name, known))
 }
 
-// settleTask recognises SERVICE.SLOT.
-func (c *checker) settleTask(n *Node, text string) bool {
+// settleTask recognises SERVICE.SLOT, of a service of the file or one that an earlier step makes.
+func (c *checker) settleTask(n *Node, text string, by made) bool {
 	m := taskForm.FindStringSubmatch(text)
-	if m == nil || c.services[m[1]] == nil {
+	if m == nil || c.services[m[1]] == nil && !by.service(m[1]) {
 		return false
 	}
 	slot, _ := strconv.Atoi(m[2])

@@ -31,6 +31,20 @@ func TestContainersMade(t *testing.T) {
 	}
 }
 
+// The services that a step's command makes.
+func TestServicesMade(t *testing.T) {
+	for _, row := range []struct{ show, line, want string }{
+		{"create", "docker service create --network n -e 'A=b; c' --name web --replicas 2 nginx", "web"},
+		{"several", "docker service create --name=a nginx; docker service create --name b-1 nginx", "a b-1"},
+		{"on several lines", "docker service create --name myservice \\\n  --network overnet ubuntu", "myservice"},
+		{"none", "docker service ls --name x; docker service create nginx; docker run --name web nginx", ""},
+	} {
+		if got := servicesMade(row.line); strings.Join(got, " ") != row.want {
+			t.Errorf("%s: servicesMade(%q) = %q; want %s", row.show, row.line, got, row.want)
+		}
+	}
+}
+
 // Steps run in containers that earlier steps make, on the host where they make them.
 func TestStepsInContainersOfEarlierSteps(t *testing.T) {
 	const text = `
@@ -42,12 +56,13 @@ fabric:
     b: {links: {tor: 10.0.0.2/24}, engine: docker}
 steps:
   - {on: a, run: docker run -d --name web nginx}
-  - {on: b, run: 'for c in x y; do docker run -d --name $c nginx; done'}
+  - {on: b, run: 'for c in x y; do docker run -d --name $c nginx; done; docker service create --name db nginx'}
   - {on: %s, run: ls}
 `
 	for on, want := range map[string]string{
 		"a/web": "", "b/x": "", "b/anything": "",
-		"b/": `host "b" has no container`, "a/x": `host "a" has no container or task "x"`, "a/wbe": `did you mean "web"?`, "tor/web": `host "tor" is not defined`,
+		"b/db.2": "",
+		"b/":     `host "b" has no container`, "a/x": `host "a" has no container or task "x"`, "a/wbe": `did you mean "web"?`, "tor/web": `host "tor" is not defined`,
 	} {
 		s, err := Parse("t.yaml", []byte(fmt.Sprintf(text, on)))
 		switch {
@@ -57,7 +72,7 @@ steps:
 			}
 		case err != nil:
 			t.Errorf("on: %s: %v", on, err)
-		case s.Steps[2].On.Host+"/"+s.Steps[2].On.Container != on:
+		case s.Steps[2].On.Host+"/"+s.Steps[2].On.Container != on && s.Steps[2].On.Service != "db":
 			t.Errorf("on: %s is %+v", on, s.Steps[2].On)
 		}
 	}
