@@ -24,9 +24,6 @@ func (l *Lab) startDocker(ctx context.Context) error {
 	if err := l.joinSwarm(ctx); err != nil {
 		return err
 	}
-	if err := l.startEncryption(); err != nil {
-		return err
-	}
 	for i := range l.spec.Networks {
 		if err := l.createNetwork(ctx, &l.spec.Networks[i]); err != nil {
 			return fmt.Errorf("%s: %w", l.spec.Networks[i].Pos, err)

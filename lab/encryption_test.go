@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/fabric/wire"
@@ -108,25 +107,6 @@ func TestClearFrameIntoEncryptedNetwork(t *testing.T) {
 	})
 	if _, err := capture.Wait(soon(t), func(p Packet) bool { return p.Proto == wire.ProtoUDP && p.DstPort == 4789 }); err != nil {
 		t.Error(err)
-	}
-}
-
-// The same seed gives the same keys, and each rotation forgets one.
-func TestKeyring(t *testing.T) {
-	a, b := newKeyring(1), newKeyring(1)
-	if !slices.Equal(a.ordered(), b.ordered()) || slices.Equal(a.ordered(), newKeyring(2).ordered()) {
-		t.Error("keys are not those of the seed")
-	}
-	for range 5 {
-		old := a.ordered()
-		a.rotate()
-		now := a.ordered()
-		if now[0] != old[2] || now[1] != old[0] || slices.Contains(old, now[2]) || len(now) != 3 {
-			t.Fatalf("%v became %v; want the newest to be the primary one, the oldest gone", old, now)
-		}
-	}
-	if keyRotation != 12*time.Hour {
-		t.Error("C12: keys rotate every 12 hours")
 	}
 }
 

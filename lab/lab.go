@@ -56,9 +56,7 @@ type Lab struct {
 	engines map[string]*engine.Engine // by host; guarded by mu, complete once ready
 	apis    map[string]*api.Server    // by host; guarded by mu, complete once ready
 	nodes   map[string]*swarmNode     // by host with an engine and an address; guarded by mu, complete once ready
-	// encryption has the keys of the swarm's encrypted overlays; nil: there is no swarm. Guarded by mu.
-	encryption *encryption
-	started    time.Time // guarded by mu
+	started time.Time                 // guarded by mu
 	// swarmNetworks has the ids of the topology's overlays by name. Used by who starts the lab.
 	swarmNetworks map[string]string
 	turns         *turns

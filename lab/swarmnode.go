@@ -49,6 +49,9 @@ func (l *Lab) newSwarmNode(m *machine, eng *engine.Engine) (*swarmNode, error) {
 	if !l.modern() {
 		cfg.Times.ElectionTicks = guideElection
 	}
+	if l.spec.Swarm != nil {
+		cfg.Times.KeyRotation = l.spec.Swarm.KeyRotation
+	}
 	var err error
 	n.Node, err = node.New(cfg)
 	return n, err

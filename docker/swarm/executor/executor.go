@@ -19,6 +19,7 @@ import (
 	"github.com/moby/swarmkit/v2/agent/secrets"
 	swarmapi "github.com/moby/swarmkit/v2/api"
 
+	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/docker/swarm/directory"
 	"github.com/netsim-lab/netsim/docker/swarm/gossip"
@@ -75,11 +76,13 @@ type Executor struct {
 	configs  exec.ConfigsManager
 	networks networks
 	leaving  sync.Mutex // held by Leave
+	sealer   sync.Mutex // held while the engine gets keys of encrypted overlays
 	rekeyed  chan struct{}
 	undone   chan string // attachments that a manager is to forget
 
 	mu          sync.Mutex
 	keys        [][]byte                   // guarded by mu; of gossip, the first seals
+	sealing     []cnm.EncryptionKey        // guarded by mu; of encrypted overlays, the first seals
 	gossip      *gossip.Node               // guarded by mu; nil: it does not run
 	node        *swarmapi.NodeDescription  // guarded by mu
 	ingress     string                     // guarded by mu; id of the routing mesh's network; empty: not joined

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,30 +30,29 @@ func (x *Executor) enter() error {
 	if ctl.Directory() != nil {
 		return nil
 	}
-	return ctl.JoinCluster(x.dir, x.cfg.VTEP)
+	if err := ctl.JoinCluster(x.dir, x.cfg.VTEP); err != nil {
+		return err
+	}
+	return x.seal()
 }
 
-// SetNetworkBootstrapKeys implements exec.Executor. The second newest key of gossip seals, as libnetwork has it: it is known to
-// all by the time that it does (C12).
+// SetNetworkBootstrapKeys implements exec.Executor: gossip and encrypted overlays get the keys that are theirs.
 func (x *Executor) SetNetworkBootstrapKeys(keys []*swarmapi.EncryptionKey) error {
-	var own []*swarmapi.EncryptionKey
-	for _, k := range keys {
-		if k.Subsystem == gossipSubsystem {
-			own = append(own, k)
-		}
-	}
-	slices.SortFunc(own, func(a, b *swarmapi.EncryptionKey) int { return cmp.Compare(a.LamportTime, b.LamportTime) })
-	ring := make([][]byte, 0, len(own))
-	for _, k := range own {
+	var ring [][]byte
+	for _, k := range keysOf(keys, gossipSubsystem) {
 		ring = append(ring, slices.Clone(k.Key))
 	}
-	if len(ring) > 1 {
-		ring[0], ring[1] = ring[1], ring[0]
+	sealing, err := sealKeys(keys)
+	if err != nil {
+		return err
 	}
 	x.mu.Lock()
-	x.keys = ring
+	x.keys, x.sealing = ring, sealing
 	g := x.gossip
 	x.mu.Unlock()
+	if err := x.seal(); err != nil {
+		return err
+	}
 	if g != nil {
 		return g.SetKeys(ring...)
 	}
