@@ -121,6 +121,7 @@ func (l *lab) overlay(m *host, name string) string {
 	l.Helper()
 	answer, err := m.Control().CreateNetwork(l.within(patience), &swarmapi.CreateNetworkRequest{Spec: &swarmapi.NetworkSpec{
 		Annotations: swarmapi.Annotations{Name: name}, DriverConfig: &swarmapi.Driver{Name: "overlay"},
+		IPAM: &swarmapi.IPAMOptions{Configs: []*swarmapi.IPAMConfig{{Subnet: "10.20.0.0/16"}}}, // there is room for all
 	}})
 	if err != nil {
 		l.Fatalf("CreateNetwork = %v", err)
@@ -217,6 +218,11 @@ func (c *chaos) check() {
 		return ready == len(c.lab.hosts)
 	})
 	var services []*swarmapi.Service
+	defer func() {
+		if c.Failed() {
+			c.show(m, services)
+		}
+	}()
 	c.eventually("all tasks run", func() bool {
 		answer, err := m.Control().ListServices(c.within(patience), &swarmapi.ListServicesRequest{})
 		if err != nil {
@@ -246,6 +252,27 @@ func (c *chaos) check() {
 		c.Errorf("W18: two leaders: %v", c.r.twice)
 	}
 	c.Logf("%d terms with a leader, %d services acknowledged, %d there", len(c.r.terms), len(c.acked), len(services))
+}
+
+// show tells of what does not run.
+func (c *chaos) show(m *host, services []*swarmapi.Service) {
+	tasks := c.all(m)
+	for _, s := range services {
+		n := uint64(0)
+		var text []string
+		for _, t := range tasks {
+			if t.ServiceID != s.ID {
+				continue
+			}
+			if t.Status.State == swarmapi.TaskStateRunning && t.DesiredState == swarmapi.TaskStateRunning {
+				n++
+			}
+			text = append(text, fmt.Sprintf("%s on %s is %v, to be %v: %s %s", t.ID, t.NodeID, t.Status.State, t.DesiredState, t.Status.Message, t.Status.Err))
+		}
+		if want := s.Spec.GetReplicated().Replicas; n != want {
+			c.Logf("%s (%s): %d tasks run of %d: %s; pending delete: %v", s.Spec.Annotations.Name, s.ID, n, want, strings.Join(text, "; "), s.PendingDelete)
+		}
+	}
 }
 
 func (c *chaos) all(m *host) []*swarmapi.Task {

@@ -35,6 +35,8 @@ type engine struct {
 	keys []*swarmapi.EncryptionKey // guarded by mu
 	runs int                       // memberships, guarded by mu
 	left int                       // guarded by mu
+
+	containers []*container // guarded by mu
 }
 
 // Describe implements exec.Executor.
@@ -51,7 +53,21 @@ func (e *engine) Configure(context.Context, *swarmapi.Node) error { return nil }
 
 // Controller implements exec.Executor.
 func (e *engine) Controller(*swarmapi.Task) (exec.Controller, error) {
-	return &container{ended: make(chan struct{})}, nil
+	c := &container{ended: make(chan struct{})}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.containers = append(e.containers, c)
+	return c, nil
+}
+
+// kill ends all tasks of the node.
+func (e *engine) kill() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.containers {
+		_ = c.end() // never fails
+	}
+	e.containers = nil
 }
 
 // SetNetworkBootstrapKeys implements exec.Executor.

@@ -1,0 +1,5 @@
+//go:build !faketime
+
+package node
+
+const virtual = false
