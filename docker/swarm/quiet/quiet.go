@@ -11,6 +11,13 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
+// A few of swarmkit's parts have no context to log to, and take this one. Nobody else does.
+func init() {
+	own := logrus.New()
+	own.SetOutput(io.Discard)
+	log.L = logrus.NewEntry(own)
+}
+
 // Context returns a context in which swarmkit's packages log to l. nil: what they log is dropped.
 func Context(ctx context.Context, l *slog.Logger) context.Context {
 	own := logrus.New()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 
@@ -40,5 +41,12 @@ func TestSilent(t *testing.T) {
 	ctx := Context(context.Background(), nil)
 	if l := log.G(ctx).Logger; l.IsLevelEnabled(2) {
 		t.Errorf("level = %v; want nothing logged", l.GetLevel())
+	}
+}
+
+// What has no context to log to writes nothing, either.
+func TestDefaultIsSilent(t *testing.T) {
+	if got := log.G(context.Background()).Logger.Out; got != io.Discard {
+		t.Errorf("swarmkit's default logger writes to %v", got)
 	}
 }

@@ -79,7 +79,7 @@ func TestReadFrame(t *testing.T) {
 
 // bed is two hosts, one of which serves.
 type bed struct {
-	*testing.T
+	testing.TB
 	authority   *ca.Authority
 	server      *Server
 	near, far   *netns.Namespace
@@ -92,9 +92,9 @@ type bed struct {
 	stopServing context.CancelFunc
 }
 
-func newBed(t *testing.T, more ...func(*Server)) *bed {
+func newBed(t testing.TB, more ...func(*Server)) *bed {
 	t.Helper()
-	b := &bed{T: t, luck: rand.New(rand.NewPCG(1, 1)), address: "192.168.1.2:2377"}
+	b := &bed{TB: t, luck: rand.New(rand.NewPCG(1, 1)), address: "192.168.1.2:2377"}
 	var stop context.CancelFunc
 	b.ctx, stop = context.WithCancel(context.Background())
 	t.Cleanup(func() { stop(); b.wg.Wait() })
@@ -118,6 +118,7 @@ func newBed(t *testing.T, more ...func(*Server)) *bed {
 		return r.Body, nil
 	}
 	b.server.Handle("echo", echo)
+	b.server.Handle("silent", func(_ context.Context, r Request) ([]byte, error) { return r.Body, nil })
 	b.server.Handle("manage", echo, ca.Manager)
 	b.server.Handle("wait", func(ctx context.Context, _ Request) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
 	b.server.Handle("fail", func(context.Context, Request) ([]byte, error) { return nil, io.ErrNoProgress })

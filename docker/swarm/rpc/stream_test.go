@@ -103,3 +103,40 @@ func TestStreamEnds(t *testing.T) {
 		cancel()
 	}
 }
+
+func BenchmarkCall(b *testing.B) {
+	s := newBed(b)
+	c := s.client(s.identity(s.authority, "w1", ca.Worker).ClientTLS(nil))
+	body := make([]byte, 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Call(s.ctx, s.address, "silent", body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What a stream's message costs, of a kilobyte.
+func BenchmarkStream(b *testing.B) {
+	s := newBed(b, func(s *Server) {
+		s.HandleStream("flood", func(_ context.Context, _ Request, send func([]byte) error) error {
+			for body := make([]byte, 1000); ; {
+				if err := send(body); err != nil {
+					return err
+				}
+			}
+		})
+	})
+	f, err := s.client(s.identity(s.authority, "w1", ca.Worker).ClientTLS(nil)).Stream(s.ctx, s.address, "flood", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	b.SetBytes(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Recv(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
