@@ -11,7 +11,7 @@ help: ## this list
 
 build: ## bin/netsim, one static binary, and bin/netsim-virtual, the same for run --virtual
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/netsim ./cmd/netsim
-	CGO_ENABLED=0 $(GO) build -trimpath -tags faketime -o bin/netsim-virtual ./cmd/netsim
+	CGO_ENABLED=0 $(GO) build -trimpath -tags faketime -ldflags=-checklinkname=0 -o bin/netsim-virtual ./cmd/netsim
 
 run: ## bring a lab up and play its steps: make run LAB=topologies/pets-bridge.yaml
 	$(GO) run ./cmd/netsim run $(LAB)

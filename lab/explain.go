@@ -105,6 +105,23 @@ func (p *stepPlayer) followed(ctx context.Context, a *attempt, node *Node) {
 	}
 }
 
+// follow has the packets of a try followed, if the lab wants stories and the step does not have them followed itself.
+func (p *stepPlayer) follow(ctx context.Context, a *attempt, node *Node) (followed context.Context, stop func()) {
+	if !p.lab.cfg.Stories || len(p.step.Expect.PathIncludes) > 0 || node.kernel() != nil {
+		return ctx, func() {}
+	}
+	a.followed = fabric.NewRecorder()
+	return fabric.Follow(ctx, a.followed), a.followed.Stop
+}
+
+// explain tells the story of a try that failed and was followed.
+func (p *stepPlayer) explain(a *attempt) {
+	if a.followed == nil || len(a.reasons) == 0 {
+		return
+	}
+	a.story = p.lab.tell(a.followed, explain.Config{Node: p.step.On.Text, Command: strings.TrimSpace(p.step.Run), Exit: a.exit})
+}
+
 // waysMax is how many ways a message shows.
 const waysMax = 4
 

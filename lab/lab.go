@@ -25,6 +25,7 @@ type Config struct {
 	Proxies   []ProxyConfig // proxies into the lab, on real sockets; nil: none
 	PlainTAP  bool          // TAP devices carry one wire frame at a time, even where the kernel takes trains
 	HostTools HostTools     // commands of every host with an engine, as docker; nil: none
+	Stories   bool          // follow the packets of every step, so that a failed one has its story
 	Ring      int           // memory for the last packets, which SaveLast saves; 0: 4 MiB; less than 0: they are not kept
 }
 

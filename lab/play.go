@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
+	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/lab/explain"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
@@ -43,7 +44,8 @@ type StepResult struct {
 	// Stdout, Stderr and Exit are those of the last try. Output beyond 1 MiB is cut off.
 	Stdout, Stderr []byte
 	Exit           int
-	// Story is what happened to the packets of the last try, if the step expects something of their way; else nil.
+	// Story is what happened to the packets of the last try, if the step expects something of their way, or failed and
+	// Config.Stories is set; else nil.
 	Story *explain.Story
 }
 
@@ -152,6 +154,7 @@ type attempt struct {
 	stdout, stderr output
 	exit           int
 	story          *explain.Story
+	followed       *fabric.Recorder // what story is told of if it is asked for; nil: nothing
 }
 
 func (a *attempt) fail(format string, args ...any) {
@@ -172,6 +175,7 @@ func (p *stepPlayer) play(ctx context.Context) StepResult {
 	default:
 		last = p.repeat(ctx)
 	}
+	p.explain(last)
 	r := StepResult{
 		Index: p.index, Step: p.step, Passed: len(last.reasons) == 0, Reason: strings.Join(last.reasons, "\n"),
 		Tries: p.tries, Elapsed: time.Since(start), Stdout: last.stdout.bytes(), Stderr: last.stderr.bytes(), Exit: last.exit,
@@ -280,6 +284,8 @@ func (p *stepPlayer) try(ctx context.Context) *attempt {
 		return a
 	}
 	p.watchSources()
+	ctx, stop := p.follow(ctx, a, node)
+	defer stop()
 	switch {
 	case len(p.step.Expect.PathIncludes) > 0:
 		p.followed(ctx, a, node)

@@ -25,6 +25,7 @@ packets as Docker and Linux do. It needs no root and no Docker, and leaves nothi
 A lab is a FILE in YAML, or the NAME of one of those that come with netsim ("netsim labs").
 The exit status is 0 if everything held, 1 if a step or the lab failed, 2 after bad usage or for a bad topology.`,
 		Example: `  netsim run pets-overlay                   # bring it up, play its steps, take it down
+  netsim test topologies/                   # many, some at once
   netsim up pets-overlay &                  # leave it running
   netsim exec host-a -- ip route
   netsim down pets-overlay`,
@@ -32,7 +33,7 @@ The exit status is 0 if everything held, 1 if a step or the lab failed, 2 after 
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(runCommand(), upCommand(), execCommand(), shellCommand(), dockerEnvCommand(), explainCommand(), captureCommand(), linkCommand(), tapCommand(), swarmCommand(), psCommand(), downCommand(),
+	root.AddCommand(runCommand(), upCommand(), testCommand(), execCommand(), shellCommand(), dockerEnvCommand(), explainCommand(), captureCommand(), linkCommand(), tapCommand(), swarmCommand(), psCommand(), downCommand(),
 		validateCommand(), labsCommand(), graphCommand(), benchCommand(), versionCommand())
 	if lab.Virtual {
 		onlyVirtual(root)

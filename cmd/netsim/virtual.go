@@ -61,9 +61,9 @@ func checkVirtual(cmd *cobra.Command) error {
 
 // runVirtual has the program for virtual time run a command as this one was told to.
 func runVirtual(cmd *cobra.Command, args []string) error {
-	program, err := virtual.Find()
+	program, err := findVirtual()
 	if err != nil {
-		return usageError{fmt.Errorf("--virtual: %w", err)}
+		return err
 	}
 	killed := make(chan struct{})
 	defer onSecondSignal(killed)()
@@ -76,6 +76,15 @@ func runVirtual(cmd *cobra.Command, args []string) error {
 		return statusError(status)
 	}
 	return err
+}
+
+// findVirtual returns the path of the program for virtual time.
+func findVirtual() (string, error) {
+	program, err := virtual.Find()
+	if err != nil {
+		return "", usageError{fmt.Errorf("--virtual: %w", err)}
+	}
+	return program, nil
 }
 
 // commandLine writes a command as it was typed, more or less.

@@ -13,7 +13,7 @@ func cmdBuildVirtual(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: buildvirtual VARIABLE")
 	}
 	program := ts.MkAbs("netsim-virtual")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "faketime", "-o", program, ".")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "faketime", "-ldflags", "-checklinkname=0", "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		ts.Fatalf("build: %v\n%s", err, out)

@@ -39,7 +39,7 @@ func BuildVirtual(t testing.TB) *Virtual {
 		t.Skipf("netsim for virtual time cannot be built: %v", err)
 	}
 	program := filepath.Join(t.TempDir(), "netsim-virtual")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "faketime", "-o", program, command) // as make build does, whose work is kept
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "faketime", "-ldflags", "-checklinkname=0", "-o", program, command) // as make build does, whose work is kept
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build netsim for virtual time: %v\n%s", err, out)

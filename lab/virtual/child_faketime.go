@@ -27,6 +27,7 @@ const (
 // runs so serves alone, and its signals end it.
 func Begin() (context.Context, error) {
 	runtime.GOMAXPROCS(1)
+	noSignals()
 	ctx := context.Background()
 	child, err := checkChild()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 func Begin() (context.Context, error) {
 	child, err := checkChild()
 	if child && err == nil {
-		err = errors.New("this program is not built for virtual time: build it with CGO_ENABLED=0 and -tags faketime")
+		err = errors.New("this program is not built for virtual time: build it with CGO_ENABLED=0, -tags faketime and -ldflags=-checklinkname=0")
 	}
 	return context.Background(), err
 }

@@ -41,7 +41,7 @@ func Find() (string, error) {
 	if _, err := exec.LookPath(path); err != nil {
 		return "", fmt.Errorf(`%w beside %s
 "make build" makes both; with go run, and elsewhere:
-  CGO_ENABLED=0 go build -tags faketime -o %s ./cmd/netsim
+  CGO_ENABLED=0 go build -tags faketime -ldflags=-checklinkname=0 -o %s ./cmd/netsim
   export %s=$PWD/%s`, ErrMissing, self, programName, ProgramEnv, programName)
 	}
 	return path, nil

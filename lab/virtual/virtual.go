@@ -1,6 +1,7 @@
 // Package virtual runs netsim in virtual time: in a process of its own, netsim-virtual, which is netsim built with
-// CGO_ENABLED=0 and -tags faketime. There the clock of the Go runtime stands still while anything works, and jumps to the next
-// timer when everything waits, so that hours of timers pass in moments, and everything that reads the time package agrees.
+// CGO_ENABLED=0, -tags faketime and -ldflags=-checklinkname=0. There the clock of the Go runtime stands still while anything
+// works, and jumps to the next timer when everything waits, so that hours of timers pass in moments, and everything that
+// reads the time package agrees.
 //
 // The clock jumps only while nothing is inside a system call. So the process listens to no signals, serves no sockets and
 // reads no device: a lab in it is all in memory. Its parent, a Command, passes signals on through a pipe, and watches in real

@@ -27,7 +27,7 @@ func clock(t *testing.T, tags string) string {
 		t.Skip("Windows has no virtual time")
 	}
 	path := filepath.Join(t.TempDir(), "clock")
-	build := exec.Command("go", "build", "-tags", tags, "-o", path, "./testdata/clock")
+	build := exec.Command("go", "build", "-tags", tags, "-ldflags", "-checklinkname=0", "-o", path, "./testdata/clock")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -61,6 +61,11 @@ func TestCommand(t *testing.T) {
 		out, errs, status, err := run(t, program, "lines", "")
 		if out != wantOut.String() || errs != wantErr.String() || status != 0 || err != nil {
 			t.Errorf("lines = %d and %d bytes, %d, %v; want %d and %d", len(out), len(errs), status, err, wantOut.Len(), wantErr.Len())
+		}
+	})
+	t.Run("who asks for signals does not hold the clock", func(t *testing.T) {
+		if out, _, status, err := run(t, program, "signals", ""); out != "slept\n" || status != 0 || err != nil {
+			t.Errorf("signals = %q, %d, %v; want that it slept", out, status, err)
 		}
 	})
 	t.Run("the exit status is that of the program", func(t *testing.T) {

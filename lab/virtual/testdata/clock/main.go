@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -38,6 +39,12 @@ func do(ctx context.Context, what string) int {
 			fmt.Println(i, strings.Repeat("x", i*i%70_000))
 			fmt.Fprintln(w, i, strings.Repeat("y", i*i%70_000))
 		}
+	case "signals":
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, os.Interrupt)
+		time.Sleep(time.Hour)
+		signal.Stop(c)
+		fmt.Println("slept")
 	case "wait": // for its end
 		fmt.Println("waiting")
 		for ctx.Err() == nil {
