@@ -18,10 +18,10 @@ import (
 const virtualHelp = `With --virtual the lab is in virtual time: its clock stands still while anything works, and jumps to the next timer when
 everything waits. Hours pass in moments, and no step fails because the machine is slow. The time begins on 2026-01-01 00:00
 UTC, and all times that are told are virtual. With the same --seed two runs print nearly always the same; what stays random are
-keys and certificates, who wins the election of a swarm's leader, and the order of things that happen at the same instant. The
-lab has nothing of the machine then: no TAP devices, hosts of the kernel, real ports, remote parts or sockets for other
-commands. A lab that sends without a rate for a time, as iperf3 does, never waits, so its time stands still; after 30 s
-that is told. The program netsim-virtual, which "make build" puts beside netsim, or which NETSIM_VIRTUAL names, runs it.`
+keys and certificates, when a swarm's control plane speaks and who wins its elections, ids of DNS queries, and now and then the
+order of things that happen at the same instant. The lab has nothing of the machine then: no TAP devices, hosts of the kernel,
+real ports, remote parts or sockets for other commands. A lab that sends without a rate for a time, as iperf3 does, never
+waits, so its time stands still; after 30 s that is told. The program netsim-virtual, which "make build" puts beside netsim, or which NETSIM_VIRTUAL names, runs it.`
 
 // signalled are the signals that end a command.
 var signalled = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
