@@ -89,7 +89,7 @@ type apiSwarm struct{ n *swarmNode }
 func (s apiSwarm) Info() api.SwarmInfo {
 	i := s.n.Node.Info()
 	out := api.SwarmInfo{
-		State: api.SwarmState(i.State), Error: i.Err, Manager: i.Manager, Control: i.Control, NodeID: i.NodeID, NodeAddr: i.Addr, ClusterID: i.ClusterID,
+		State: api.SwarmState(i.State), Error: i.Err, Manager: i.Manager, Control: i.Control, NodeID: i.NodeID, NodeAddr: i.Addr,
 	}
 	if i.State == node.Inactive {
 		out.State = api.SwarmInactive
@@ -149,6 +149,11 @@ func (s apiSwarm) Control() api.Control { return s.n.Control() }
 // Watch implements api.SwarmWatch.
 func (s apiSwarm) Watch(ctx context.Context, r *swarmapi.WatchRequest, each func(*swarmapi.WatchMessage) error) error {
 	return s.n.Watch(ctx, r, each)
+}
+
+// Logs implements api.SwarmLogs.
+func (s apiSwarm) Logs(ctx context.Context, r *swarmapi.SubscribeLogsRequest, each func(*swarmapi.SubscribeLogsMessage) error) error {
+	return s.n.Logs(ctx, r, each)
 }
 
 // Peers implements api.SwarmPeers.

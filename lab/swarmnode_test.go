@@ -140,3 +140,32 @@ func until(t *testing.T, what string, f func() bool) {
 		}
 	}
 }
+
+// What the tasks of a service wrote is read from any manager, from whichever node they are on.
+func TestServiceLogs(t *testing.T) {
+	l := labtest.YAML(t, twoEngines+`
+swarm: {managers: [node1], workers: [node2]}
+services:
+  talk: {image: busybox, command: [sh, -c, "ping -c 1 localhost; sleep infinity"], mode: global}
+`)
+	until(t, "the lines of both tasks are there", func() bool {
+		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Docker("node1").Dial(ctx) }}
+		defer transport.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: transport}).Get("http://docker/services/talk/logs?stdout=1&details=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close() //nolint:errcheck // it is only read
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("GET logs = %d %s, %v", resp.StatusCode, text, err)
+		}
+		nodes := map[string]bool{}
+		for line := range strings.Lines(string(text)) {
+			if id, ok := strings.CutPrefix(line[min(8, len(line)):], "com.docker.swarm.node.id="); ok && strings.Contains(line, "1 packets received") {
+				nodes[id[:25]] = true
+			}
+		}
+		return len(nodes) == 2
+	})
+}

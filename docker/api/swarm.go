@@ -88,9 +88,6 @@ type SwarmInfo struct {
 	NodeAddr string
 	// RemoteManagers are the managers that the node knows.
 	RemoteManagers []SwarmPeer
-	// ClusterID, Nodes and Managers are for a Swarm without a Control, which knows better.
-	ClusterID       string
-	Nodes, Managers int
 }
 
 // SwarmPeer is a manager of a swarm.
@@ -158,7 +155,6 @@ const (
 		"Please run this command on a manager node or promote the current node to a manager."
 	textPreparing = "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."
 	textLocked    = `Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.`
-	textLabSwarm  = "the swarm of this lab is run by netsim, as its topology says: the API does not reach it yet"
 	textNotPart   = "This node is not part of a swarm"
 	textPart      = `This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.`
 	textNoInit    = "this host cannot be in a swarm: it has no address on its links"
@@ -189,7 +185,7 @@ func (c *call) control() (swarmapi.ControlServer, error) {
 	if ctl := c.s.cfg.Swarm.Control(); ctl != nil {
 		return ctl, nil
 	}
-	return nil, &apiError{http.StatusNotImplemented, textLabSwarm}
+	return nil, unavailable(textPreparing)
 }
 
 // managed is a handler that asks a manager, for some seconds at most.
@@ -252,7 +248,7 @@ func (c *call) swarmInfo() swarm.Info {
 	}
 	ctl := c.s.cfg.Swarm.Control()
 	if ctl == nil {
-		out.Nodes, out.Managers, out.Cluster = i.Nodes, i.Managers, i.cluster(c.s.cfg.Modern)
+		out.Error = textPreparing
 		return out
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), swarmPatience)

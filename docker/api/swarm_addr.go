@@ -158,8 +158,11 @@ func addressPools(pools []string, size uint32) (all []netip.Prefix, err error) {
 	return all, nil
 }
 
-// dataPathPorts are those that VXLAN of a swarm may have.
-const dataPathMin, dataPathMax = 1024, 49151
+// Ports that VXLAN of a swarm may have, and the one that it has if nobody asks for another.
+const (
+	dataPathMin, dataPathMax = 1024, 49151
+	dataPathPort             = 4789
+)
 
 func checkDataPathPort(n uint32) (uint16, error) {
 	if n == 0 {

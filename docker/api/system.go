@@ -10,7 +10,6 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
-	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 )
@@ -75,33 +74,6 @@ func (c *call) info() error {
 		Warnings: []string{simulated},
 	}
 	return c.json(http.StatusOK, i)
-}
-
-// Defaults of a swarm, as docker info shows them (F9, E16).
-const (
-	taskHistory     = 5
-	snapshotEvery   = 10000
-	dispatchPeriod  = 5 * time.Second
-	certificateLife = 90 * 24 * time.Hour
-	dataPathPort    = 4789
-)
-
-// cluster is the swarm as its managers know it.
-func (i SwarmInfo) cluster(modern bool) *swarm.ClusterInfo {
-	keep, election := int64(taskHistory), 3
-	if modern {
-		election = 10
-	}
-	return &swarm.ClusterInfo{
-		ID: i.ClusterID, DefaultAddrPool: []string{"10.0.0.0/8"}, SubnetSize: 24, DataPathPort: dataPathPort,
-		Spec: swarm.Spec{
-			Annotations:   swarm.Annotations{Name: "default", Labels: map[string]string{}},
-			Orchestration: swarm.OrchestrationConfig{TaskHistoryRetentionLimit: &keep},
-			Raft:          swarm.RaftConfig{SnapshotInterval: snapshotEvery, ElectionTick: election, HeartbeatTick: 1},
-			Dispatcher:    swarm.DispatcherConfig{HeartbeatPeriod: dispatchPeriod},
-			CAConfig:      swarm.CAConfig{NodeCertExpiry: certificateLife},
-		},
-	}
 }
 
 // diskUsage answers docker system df.

@@ -48,7 +48,7 @@ func TestSwarmHeader(t *testing.T) {
 		{SwarmInfo{}, "inactive", 503, 403, textNoSwarm},
 		{SwarmInfo{State: SwarmActive}, "active/worker", 503, 403, textWorker},
 		{SwarmInfo{State: SwarmActive, Manager: true}, "active/manager", 503, 503, textPreparing},
-		{SwarmInfo{State: SwarmActive, Manager: true, Control: true}, "active/manager", 501, 501, textLabSwarm},
+		{SwarmInfo{State: SwarmActive, Manager: true, Control: true}, "active/manager", 503, 503, textPreparing},
 		{SwarmInfo{State: SwarmPending}, "pending", 503, 503, textWorker},
 		{SwarmInfo{State: SwarmError, Error: "no"}, "error", 503, 503, textWorker},
 		{SwarmInfo{State: SwarmLocked, Manager: true}, "locked", 503, 503, textLocked},

@@ -34,6 +34,7 @@ type office struct {
 	ca         *swarmca.Server
 	resource   api.ResourceAllocatorServer
 	store      *store.MemoryStore
+	logs       *logs
 	cluster    string
 	sessions   sessions
 }
@@ -111,6 +112,7 @@ func (m *Manager) open(ctx context.Context) (*office, []worker, func(), error) {
 	plugins := drivers.New(nil)
 	o := &office{
 		dispatcher: dispatcher.New(), ca: swarmca.NewServer(s, security), resource: resourceapi.New(s), store: s, cluster: id.Cluster,
+		logs: newLogs(s, ctx.Done()),
 	}
 	o.control = &control{Server: controlapi.NewServer(s, nil, security, m.provider(), plugins), store: s, raft: m.raft}
 	times := dispatcher.DefaultConfig()

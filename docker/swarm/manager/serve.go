@@ -94,10 +94,11 @@ var unaries = map[string]unary{
 		}
 		return f(ctx, o.control, request)
 	}},
-	methodHeartbeat: {run: on((*office).dispatch, api.DispatcherServer.Heartbeat), roles: anyNode},
-	methodStatus:    {run: on((*office).dispatch, api.DispatcherServer.UpdateTaskStatus), roles: anyNode},
-	methodAttach:    {run: on((*office).resources, api.ResourceAllocatorServer.AttachNetwork), roles: anyNode},
-	methodDetach:    {run: on((*office).resources, api.ResourceAllocatorServer.DetachNetwork), roles: anyNode},
+	methodHeartbeat:   {run: on((*office).dispatch, api.DispatcherServer.Heartbeat), roles: anyNode},
+	methodStatus:      {run: on((*office).dispatch, api.DispatcherServer.UpdateTaskStatus), roles: anyNode},
+	methodAttach:      {run: on((*office).resources, api.ResourceAllocatorServer.AttachNetwork), roles: anyNode},
+	methodPublishLogs: {run: publishLogs, roles: anyNode},
+	methodDetach:      {run: on((*office).resources, api.ResourceAllocatorServer.DetachNetwork), roles: anyNode},
 }
 
 // methods puts them all on the port.

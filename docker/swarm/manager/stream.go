@@ -15,8 +15,10 @@ import (
 )
 
 var streams = map[string]stream{
-	methodSession:     {run: (*office).session, roles: anyNode},
-	methodAssignments: {run: (*office).assignments, roles: anyNode},
+	methodSession:       {run: (*office).session, roles: anyNode},
+	methodAssignments:   {run: (*office).assignments, roles: anyNode},
+	methodListenLogs:    {run: (*office).listenLogs, roles: anyNode},
+	methodSubscribeLogs: {run: (*office).subscribeLogs, roles: managerOnly},
 }
 
 // outgoing is a stream of gRPC as swarmkit's dispatcher writes to one.

@@ -123,6 +123,7 @@ func (m *membership) live(ctx context.Context) error {
 	g.Go(func() error { return m.renewals(ctx) })
 	g.Go(func() error { return m.manage(ctx) })
 	g.Go(func() error { m.prepare(ctx); return nil })
+	g.Go(func() error { m.logs(ctx); return nil })
 	return g.Wait()
 }
 
