@@ -43,15 +43,15 @@ func ExampleOpen() {
 	// Output: <nil> true true
 }
 
-// The fabrics carry the app of pets-overlay as it is: the same networks and services, and all of its steps first.
-func TestFabricsCarryThePetsUnchanged(t *testing.T) {
-	app := func(name string) (text string, steps []string) {
+// The fabrics carry the app of pets-overlay: the services that its first steps make with docker commands, from the file, and the
+// steps after them.
+func TestFabricsCarryThePets(t *testing.T) {
+	app := func(name string) (text string, spec *topology.Spec, steps []string) {
 		src, err := topologies.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		spec, err := topology.Parse(name+".yaml", src)
-		if err != nil {
+		if spec, err = topology.Parse(name+".yaml", src); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range spec.Steps {
@@ -59,13 +59,27 @@ func TestFabricsCarryThePetsUnchanged(t *testing.T) {
 		}
 		_, rest, _ := strings.Cut(string(src), "\nswarm:")
 		text, _, _ = strings.Cut(rest, "\nsteps:")
-		return text, steps
+		return text, spec, steps
 	}
-	want, wantSteps := app("pets-overlay")
+	_, pets, wantSteps := app("pets-overlay")
+	made := ""
+	for len(wantSteps) > 0 && strings.HasPrefix(pets.Steps[0].Run, "docker ") {
+		made += pets.Steps[0].Run + "\n"
+		pets.Steps, wantSteps = pets.Steps[1:], wantSteps[1:]
+	}
+	want, spec, _ := app("spine-leaf")
+	for _, x := range spec.Services {
+		if !strings.Contains(made, "--name "+x.Name+" ") {
+			t.Errorf("no command of pets-overlay makes the service %s of spine-leaf", x.Name)
+		}
+	}
+	if n := strings.Count(made, "docker service create "); n != len(spec.Services) {
+		t.Errorf("pets-overlay makes %d services; spine-leaf has %d", n, len(spec.Services))
+	}
 	for _, name := range []string{"spine-leaf", "three-tier"} {
-		got, steps := app(name)
+		got, _, steps := app(name)
 		if got != want {
-			t.Errorf("the swarm, networks and services of %s are\n%s\nwant those of pets-overlay\n%s", name, got, want)
+			t.Errorf("the swarm, networks and services of %s are\n%s\nwant those of spine-leaf\n%s", name, got, want)
 		}
 		if len(steps) <= len(wantSteps) || !slices.Equal(steps[:len(wantSteps)], wantSteps) {
 			t.Errorf("the steps of %s are %q; want them to begin with %q", name, steps, wantSteps)

@@ -264,7 +264,7 @@ func (m *Manager) here(ctx context.Context, o *office, by caller, method string,
 	answer, err := u.run(by.known(ctx), o, body)
 	if method == methodIssue && by.Stranger && status.Code(err) == codes.InvalidArgument {
 		m.tokens.Add(1)
-		m.cfg.Log.Warn("a node was refused", "node", m.cfg.Identity().Node, "peer", by.Remote, "err", err)
+		m.cfg.Log.Info("a node was refused", "node", m.cfg.Identity().Node, "peer", by.Remote, "err", err)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = status.FromContextError(ctx.Err()).Err()

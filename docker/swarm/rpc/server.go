@@ -207,7 +207,7 @@ func (s *Server) refuse(ctx context.Context, count *atomic.Uint64, raw net.Conn,
 		s.Log.WarnContext(ctx, "request refused", "err", err)
 		return
 	}
-	s.Log.WarnContext(ctx, "connection refused", "peer", raw.RemoteAddr(), "err", err)
+	s.Log.InfoContext(ctx, "connection refused", "peer", raw.RemoteAddr(), "err", err)
 }
 
 func (s *Server) limit() int {
