@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -207,6 +208,9 @@ func isUnavailable(err error) bool {
 	return errors.As(err, &own)
 }
 
+// unknownPrefix is what gRPC puts before an error without a code.
+const unknownPrefix = "rpc error: code = Unknown desc = "
+
 // rpcError is an error as it comes from a manager, which is an RPC away in Docker: what has no code there is unknown.
 func rpcError(err error) error {
 	var own *apiError
@@ -216,7 +220,7 @@ func rpcError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return status.FromContextError(err).Err()
 	}
-	return status.Error(codes.Unknown, err.Error())
+	return status.Error(codes.Unknown, strings.TrimPrefix(err.Error(), unknownPrefix)) // some errors of a manager say it themselves
 }
 
 // getCluster returns the swarm itself.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -128,6 +129,15 @@ func TestSwarmLeaveManager(t *testing.T) {
 	}
 	if status, text := r.do(http.MethodPost, "/swarm/unlock", `{"UnlockKey":"`+fakeKey+`"}`); status != http.StatusOK {
 		t.Errorf("unlock: %d %s", status, text)
+	}
+}
+
+// What has no code is unknown, as gRPC says, once.
+func TestRPCError(t *testing.T) {
+	for _, text := range []string{"no leader", "rpc error: code = Unknown desc = no leader"} {
+		if got, want := rpcError(errors.New(text)).Error(), "rpc error: code = Unknown desc = no leader"; got != want {
+			t.Errorf("rpcError(%q) = %q; want %q", text, got, want)
+		}
 	}
 }
 
