@@ -23,13 +23,16 @@
 // # One update's way
 //
 // Node A calls Put("net", EndpointTable, "ep1", value). The entry gets the next Lamport time, A's watchers hear of it, and a record
-// of some 130 bytes waits in the queue of the network. At the next round, within 200 ms, up to three members of the network are
+// of some 130 bytes waits in the queue of the network. At the next round, within 200 ms or at once after quiet, up to three members of the network are
 // picked and get what waits in packets of 1,400 bytes (C5), eight at most where Docker sends one. At B the packet is opened and taken by memberlist, which hands
 // our part to the delegate: the message is parsed, the owner must be a live member of the network, and the time later than that of
 // the entry that B has. Then B's watchers hear of it, each through a Watcher that keeps the latest of each entry
 // and so never holds anything up; and the record goes into B's own queue. Each node sends it 4*ceil(log10(n+1)) times. With 50
 // members all know it after four or five rounds, about a second (C15). Whoever was missed gets it by the bulk sync of each 30 s with
-// one member of each network (C6), and passes on what was few.
+// one member of each network (C6), and passes on what was few. Who joins a network exchanges tables with eight of its members, and Docker with
+// all: in a cluster that starts at once those would be as many streams as there are pairs. Records whose owners are not known
+// yet wait for them (limbo.go). One, two and four seconds after it has joined something a node exchanges members and tables with somebody once
+// more, where Docker waits 30 s.
 //
 // # Keys
 //

@@ -132,7 +132,11 @@ func (r *rig) join(n, to *Node) {
 	case <-ctx.Done():
 		r.Fatal("never ready")
 	}
-	if err := n.Join(ctx, to.cfg.Addr); err != nil {
+	err := n.Join(ctx, to.cfg.Addr)
+	for err != nil && ctx.Err() == nil { // a machine that is very busy answers no ARP in time
+		err = n.Join(ctx, to.cfg.Addr)
+	}
+	if err != nil {
 		r.Fatal(err)
 	}
 }

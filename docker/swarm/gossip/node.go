@@ -27,6 +27,7 @@ type Node struct {
 	ended   chan struct{}
 	asked   chan request
 	news    chan struct{} // holds a token when a round is wanted
+	fresh   chan struct{} // holds a token when the node has joined something
 	syncs   *todo
 
 	looking sync.Mutex // held by Snapshot
@@ -63,7 +64,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, times: cfg.Times.withDefaults(), log: cfg.Log, ring: ring, luck: cfg.Luck, syncs: newTodo(),
-		ready: make(chan struct{}), ended: make(chan struct{}), asked: make(chan request), news: make(chan struct{}, 1),
+		ready: make(chan struct{}), ended: make(chan struct{}), asked: make(chan request), news: make(chan struct{}, 1), fresh: make(chan struct{}, 1),
 	}
 	if n.log == nil {
 		n.log = silent
@@ -138,6 +139,7 @@ func (n *Node) work(ctx context.Context, g *errgroup.Group) {
 		})
 	}
 	g.Go(func() error { n.rounds(ctx); return nil })
+	g.Go(func() error { n.settle(ctx); return nil })
 	every(n.times.Sync, n.syncSome)
 	every(n.times.Reconnect, n.reconnect)
 	every(n.times.Rejoin, n.rejoin)
@@ -197,7 +199,10 @@ func (n *Node) Join(ctx context.Context, peers ...netip.Addr) error {
 		}
 	}
 	n.mu.Unlock()
-	return n.ask(ctx, "join", func(ctx context.Context) error { return n.call(ctx, peers) })
+	return n.ask(ctx, "join", func(ctx context.Context) error {
+		defer n.unsettle()
+		return n.call(ctx, peers)
+	})
 }
 
 // call exchanges all members and their networks with some peers.
@@ -256,10 +261,12 @@ func (n *Node) JoinNetwork(network string) error {
 		return nil
 	}
 	n.state.attachSelf(network, false, time.Now())
-	for _, peer := range n.state.members(network) {
+	members := n.state.members(network)
+	for _, peer := range n.pick(members, len(members)) {
 		n.owe(peer)
 	}
 	n.hasten()
+	n.unsettle()
 	return nil
 }
 

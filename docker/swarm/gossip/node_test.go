@@ -9,10 +9,11 @@ import (
 
 // quick makes failures found and healed sooner than Docker does.
 func quick(c *Config) {
-	c.Times = Times{Gossip: 50 * time.Millisecond, Probe: 400 * time.Millisecond, Reconnect: 300 * time.Millisecond}
+	c.Times = Times{Gossip: 50 * time.Millisecond, Probe: 300 * time.Millisecond, Reconnect: 300 * time.Millisecond}
 }
 
 func TestThreeNodesConverge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(3, nil)
 	w := nodes[1].Watch("net", EndpointTable)
@@ -45,6 +46,7 @@ func TestThreeNodesConverge(t *testing.T) {
 
 // C6: who joins a network later gets all that its members have, and they what it has.
 func TestLateMemberGetsTables(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(3, nil)
 	for i := range 400 {
@@ -66,6 +68,7 @@ func TestLateMemberGetsTables(t *testing.T) {
 // C1, C2, C9, C10: a node behind a cut cable is suspected, then dead, and its entries are gone on both sides; once the cable is
 // back, so are node and entries.
 func TestCutCable(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(4, quick)
 	for i, n := range nodes {
@@ -97,6 +100,7 @@ func TestCutCable(t *testing.T) {
 
 // C3: who leaves is gone at once, and is not called again.
 func TestLeave(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(3, nil)
 	r.met(nodes)
@@ -120,6 +124,7 @@ func TestLeave(t *testing.T) {
 
 // A node that was away too shortly to be missed takes back what it had published in its life before.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(2, nil)
 	ns, addr := r.host()
@@ -146,6 +151,7 @@ func TestRestart(t *testing.T) {
 
 // C15: news reaches all of a larger cluster in about a second.
 func TestManyNodesConverge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(32, nil)
 	r.met(nodes)
@@ -162,6 +168,7 @@ func TestManyNodesConverge(t *testing.T) {
 
 // C4: what happens in a network is sent to its members only.
 func TestScoping(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(3, nil)
 	outsider := r.node(nil)

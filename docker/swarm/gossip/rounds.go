@@ -186,3 +186,52 @@ func (n *Node) rejoin(ctx context.Context) {
 		}
 	}
 }
+
+// settleAfter are the times, in rounds, after which a node that has joined something looks again.
+var settleAfter = []int{5, 10, 20}
+
+// unsettle says that the node has joined a cluster or a network.
+func (n *Node) unsettle() {
+	select {
+	case n.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// settle exchanges members and tables with somebody soon after the node has joined something, and not only when it is time: news of
+// those who join at the same time is sent a few times only, and on a busy wire some of it is lost.
+func (n *Node) settle(ctx context.Context) {
+	for {
+		select {
+		case <-n.fresh:
+		case <-ctx.Done():
+			return
+		}
+		for _, rounds := range settleAfter {
+			timer := time.NewTimer(time.Duration(rounds) * n.times.Gossip)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+			n.lookAgain(ctx)
+		}
+	}
+}
+
+// lookAgain exchanges what there is with somebody.
+func (n *Node) lookAgain(ctx context.Context) {
+	n.mu.Lock()
+	left := n.left
+	var at []netip.Addr
+	for _, name := range n.pick(n.state.livePeers(), 1) {
+		at = append(at, n.state.peers[name].addr.Addr())
+	}
+	n.mu.Unlock()
+	if left || len(at) == 0 || !n.knock(ctx, netip.AddrPortFrom(at[0], Port)) {
+		return
+	}
+	_ = n.call(ctx, at) // if not now, then when it is time
+	n.syncSome(ctx)
+}

@@ -62,6 +62,7 @@ func TestWindow(t *testing.T) {
 
 // C12: while keys are rotated in the order of Docker's key manager, at each node at another time, nothing is lost.
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	nodes := r.cluster(3, func(c *Config) { c.Keys = [][]byte{key(2), key(1), key(3)} })
 	r.met(nodes)
@@ -134,6 +135,7 @@ func (r *rig) attack(evil *netns.Namespace, at netip.AddrPort) {
 
 // What an attacker sends from a host on the wire is refused and counted, and the cluster goes on.
 func TestForgedOnTheWire(t *testing.T) {
+	t.Parallel()
 	for _, sealed := range []bool{true, false} {
 		t.Run(fmt.Sprint("sealed ", sealed), func(t *testing.T) {
 			r := newRig(t)

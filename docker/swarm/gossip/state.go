@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,9 +27,10 @@ type state struct {
 
 // peer is another node.
 type peer struct {
-	addr  netip.AddrPort
-	alive bool
-	since time.Time // it is so
+	addr     netip.AddrPort
+	alive    bool
+	returned bool      // it was away before
+	since    time.Time // it is so
 }
 
 type membership struct {
@@ -44,6 +44,8 @@ type membership struct {
 type network struct {
 	tables  map[string]map[string]*entry
 	entries int
+	syncs   int                              // that this node began and that were done
+	limbo   map[string]*limboOf              // by owner
 	queue   *memberlist.TransmitLimitedQueue // of records, to its members
 	size    atomic.Int64                     // members, this node included
 	members []string                         // that live, without this node; as of view
@@ -94,49 +96,6 @@ func (s *state) tick() uint64 {
 
 func (s *state) witness(ltime uint64) { s.clock = max(s.clock, ltime) }
 
-// up notes that a peer is alive.
-func (s *state) up(name string, addr netip.AddrPort, now time.Time) {
-	s.peers[name] = &peer{addr: addr, alive: true, since: now}
-	s.viewed()
-}
-
-// owed tells whether this node shares a network with a peer whose tables they have not exchanged yet.
-func (s *state) owed(peer string) bool {
-	for network := range s.nets {
-		if peer != s.me && s.member(network, peer) && !s.on[network][peer].synced {
-			return true
-		}
-	}
-	return false
-}
-
-// down notes that a peer has failed or left: all that it owns is gone (C9). What networks it is on is remembered.
-func (s *state) down(name string, now time.Time) {
-	p := s.peers[name]
-	if p == nil || !p.alive {
-		return
-	}
-	p.alive, p.since = false, now
-	s.viewed()
-	for network, nodes := range s.on {
-		if m := nodes[name]; m != nil {
-			m.synced = false
-		}
-		s.drop(network, name)
-	}
-}
-
-func (s *state) viewed() {
-	s.view++
-	live := int64(1)
-	for _, p := range s.peers {
-		if p.alive {
-			live++
-		}
-	}
-	s.live.Store(live)
-}
-
 // drop takes away what a node owns in a network.
 func (s *state) drop(name, owner string) {
 	net := s.nets[name]
@@ -166,58 +125,6 @@ func (s *state) tell(network, table, key string, e *entry, gone bool) {
 	for _, w := range s.watchers[place{network, table}] {
 		w.push(ev)
 	}
-}
-
-// member tells whether a node is a live member of a network. This node is one as soon as it has joined.
-func (s *state) member(network, node string) bool {
-	if m := s.on[network][node]; m == nil || m.gone {
-		return false
-	}
-	p := s.peers[node]
-	return node == s.me || p != nil && p.alive
-}
-
-// members returns the live members of a network that this node is on, without this node.
-func (s *state) members(name string) []string {
-	net := s.nets[name]
-	if net == nil {
-		return nil
-	}
-	if net.view != s.view {
-		net.view, net.members = s.view, nil
-		for node := range s.on[name] {
-			if node != s.me && s.member(name, node) {
-				net.members = append(net.members, node)
-			}
-		}
-		slices.Sort(net.members) // for the luck to be the same in each run
-		net.size.Store(int64(len(net.members)) + 1)
-	}
-	return net.members
-}
-
-// livePeers returns the other nodes that live, by name.
-func (s *state) livePeers() []string {
-	var all []string
-	for name, p := range s.peers {
-		if p.alive {
-			all = append(all, name)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-// common returns the networks that both this node and a peer are on.
-func (s *state) common(node string) []string {
-	var all []string
-	for network := range s.nets {
-		if s.member(network, node) {
-			all = append(all, network)
-		}
-	}
-	slices.Sort(all)
-	return all
 }
 
 // attachSelf puts this node on a network, or takes it off, and says so to all.
@@ -279,6 +186,7 @@ const (
 	stale    verdict = iota // known, or overtaken
 	fresh                   // news
 	disputed                // about this node and not true: it has said so
+	shelved                 // kept until its owner is known
 	foreign
 	unknown
 	crowded
@@ -321,6 +229,8 @@ func (s *state) attach(a attachment, now time.Time) verdict {
 	s.set(a, now)
 	if a.gone {
 		s.drop(a.network, a.node)
+	} else {
+		s.wake(a.network, a.node, now)
 	}
 	return fresh
 }
@@ -335,7 +245,7 @@ func (s *state) learn(name string, r record, now time.Time) verdict {
 		s.witness(r.ltime)
 		return s.dispute(name, r, now)
 	case !s.member(name, r.owner):
-		return unknown
+		return s.shelve(name, r, now)
 	}
 	s.witness(r.ltime)
 	e := net.tables[r.table][r.key]
@@ -404,9 +314,11 @@ func (s *state) publish(name string, r record) {
 	s.nets[name].queue.QueueBroadcast(&broadcast{name: r.table + "\x00" + r.key, body: appendRecord(nil, r)})
 }
 
-// reap forgets tombstones whose time is up, memberships that ended as long ago, and peers that have been dead for long.
+// reap forgets tombstones whose time is up, memberships that ended as long ago, peers that have been dead for long, and what waits
+// for a node that does not come.
 func (s *state) reap(now time.Time, forget time.Duration) {
 	for _, net := range s.nets {
+		net.reapLimbo(now)
 		for _, entries := range net.tables {
 			for key, e := range entries {
 				if e.gone && !now.Before(e.until) {

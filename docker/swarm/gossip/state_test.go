@@ -59,11 +59,13 @@ func TestConflicts(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	s := member()
 	s.attach(attachment{node: "gone", network: "net", ltime: 6}, epoch) // not alive
+	s.up("dead", netip.MustParseAddrPort("10.0.0.2:7946"), epoch)
+	s.down("dead", epoch)
 	for name, c := range map[string]struct {
 		network, owner string
 		want           verdict
 	}{
-		"fresh": {"net", "a", fresh}, "another network": {"other", "a", foreign}, "dead owner": {"net", "gone", unknown}, "stranger": {"net", "x", unknown},
+		"fresh": {"net", "a", fresh}, "another network": {"other", "a", foreign}, "owner that is not up yet": {"net", "gone", shelved}, "stranger": {"net", "x", shelved}, "dead owner": {"net", "dead", unknown},
 	} {
 		if got := s.learn(c.network, record{table: "t", key: name, owner: c.owner, ltime: 9}, epoch); got != c.want {
 			t.Errorf("%s: %v; want %v", name, got, c.want)
@@ -72,6 +74,36 @@ func TestVerdicts(t *testing.T) {
 	s.nets["net"].entries = maxEntries
 	if got := s.learn("net", record{table: "t", key: "one more", owner: "a", ltime: 9}, epoch); got != crowded {
 		t.Errorf("one more: %v; want %v", got, crowded)
+	}
+}
+
+// What comes before its owner is known is seen once that is a live member, in the order of its times; or forgotten.
+func TestLimbo(t *testing.T) {
+	s := member()
+	rec := func(key, value string, ltime uint64) record {
+		return record{table: "t", key: key, owner: "c", value: []byte(value), ltime: ltime}
+	}
+	for _, r := range []record{rec("k", "2", 8), rec("k", "1", 7), rec("l", "x", 9)} {
+		s.learn("net", r, epoch)
+	}
+	s.up("c", netip.MustParseAddrPort("10.0.0.3:7946"), epoch)
+	if s.held("k") != "" {
+		t.Error("seen before its owner is on the network")
+	}
+	s.attach(attachment{node: "c", network: "net", ltime: 5}, epoch)
+	if s.held("k") != "c 2 8 false" || s.held("l") != "c x 9 false" {
+		t.Errorf("holds %q and %q", s.held("k"), s.held("l"))
+	}
+	s.learn("net", record{table: "t", key: "m", owner: "d", ltime: 9}, epoch)
+	s.reap(epoch.Add(limboLife), time.Hour)
+	if len(s.nets["net"].limbo) != 0 {
+		t.Error("what waits for nobody is kept")
+	}
+	for i := range maxLimbo {
+		s.learn("net", record{table: "t", key: fmt.Sprint(i), owner: fmt.Sprint("e", i%50), ltime: 9}, epoch)
+	}
+	if got := s.learn("net", record{table: "t", key: "more", owner: "f", ltime: 9}, epoch); got != crowded {
+		t.Errorf("one more than there is room for: %v", got)
 	}
 }
 

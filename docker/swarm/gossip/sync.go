@@ -21,6 +21,7 @@ const (
 	syncWorkers = 2
 	syncTries   = 5
 	syncRelay   = 32 // records of a frame that are passed on by gossip, if they were news
+	firstSyncs  = 8  // members that a node exchanges its tables with when it joins a network; Docker does with all (C6)
 )
 
 // todo is a set of peers to sync with.
@@ -157,6 +158,13 @@ func (n *Node) sync(ctx context.Context, peer string) error {
 			return fmt.Errorf("sync with %s: nothing came of network %s", peer, network)
 		}
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, network := range networks {
+		if net := n.state.nets[network]; net != nil {
+			net.syncs++
+		}
+	}
 	return nil
 }
 
@@ -259,10 +267,13 @@ func (n *Node) takeSync(m message) bool {
 			news = append(news, r)
 		}
 	}
-	// What gossip is spreading at this moment, or has missed here, goes on from here; whole tables do not.
-	if len(news) <= syncRelay {
-		for _, r := range news {
+	// What gossip is spreading at this moment, or has missed here, goes on from here, and what its own owner brings; whole
+	// tables do not, unless this node was here before: then they come from a cluster that was another.
+	all := len(news) <= syncRelay || n.state.nets[m.network].syncs >= firstSyncs
+	for _, r := range news {
+		if all || r.owner == m.from {
 			n.state.publish(m.network, r)
+			n.hasten()
 		}
 	}
 	return true
