@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +68,7 @@ func chaos(t *testing.T, seed uint64) {
 	var mu sync.RWMutex // held while a host's manager is replaced
 	var writers sync.WaitGroup
 	acked := make([][]string, len(l.hosts))
+	var count atomic.Int64 // of them
 	for i, h := range l.hosts {
 		writers.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
@@ -77,6 +79,7 @@ func chaos(t *testing.T, seed uint64) {
 				short, cancel := context.WithTimeout(ctx, 30*tick)
 				if _, err := node.Propose(short, []byte(command)); err == nil {
 					acked[i] = append(acked[i], command)
+					count.Add(1)
 				}
 				<-time.After(tick / 4) // a load, not a flood
 				cancel()
@@ -99,6 +102,7 @@ func chaos(t *testing.T, seed uint64) {
 		}
 		<-time.After(time.Duration(luck.IntN(20)) * tick)
 	}
+	l.eventually("enough commands are acknowledged", func() bool { return count.Load() >= 20 }) // a busy machine takes longer
 	stop()
 	writers.Wait()
 	l.leader(l.hosts...)
@@ -123,9 +127,6 @@ func check(t *testing.T, l *lab, r *reigns, acked []string) {
 		if times[c] == 0 {
 			t.Errorf("%s was acknowledged, and is lost", c)
 		}
-	}
-	if len(acked) < 20 {
-		t.Errorf("only %d commands were acknowledged", len(acked))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

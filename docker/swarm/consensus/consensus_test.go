@@ -223,7 +223,12 @@ func TestDemote(t *testing.T) {
 	}
 	// A follower demotes the leader, which hands over first.
 	follower := l.without(lead)[0]
-	if err := follower.Remove(ctx, lead.name); err != nil {
+	err := follower.Remove(ctx, lead.name)
+	for errors.Is(err, consensus.ErrQuorum) && ctx.Err() == nil { // a busy machine's managers may not reach each other for a moment
+		<-time.After(tick)
+		err = follower.Remove(ctx, lead.name)
+	}
+	if err != nil {
 		t.Fatalf("Remove(%s) = %v", lead.name, err)
 	}
 	if err := <-lead.ended; !errors.Is(err, consensus.ErrRemoved) {

@@ -13,14 +13,14 @@ import (
 // update changes the swarm's object by way of a manager.
 func (h *host) update(f func(*swarmapi.ClusterSpec), rotate swarmapi.KeyRotation) {
 	h.Helper()
-	c := h.cluster()
-	f(&c.Spec)
-	_, err := h.Control().UpdateCluster(h.within(patience), &swarmapi.UpdateClusterRequest{
-		ClusterID: c.ID, ClusterVersion: &c.Meta.Version, Spec: &c.Spec, Rotation: rotate,
+	h.eventually("the swarm's object is changed", func() bool {
+		c := h.cluster()
+		f(&c.Spec)
+		_, err := h.Control().UpdateCluster(h.within(patience), &swarmapi.UpdateClusterRequest{
+			ClusterID: c.ID, ClusterVersion: &c.Meta.Version, Spec: &c.Spec, Rotation: rotate,
+		})
+		return err == nil // somebody else may have changed it in between
 	})
-	if err != nil {
-		h.Fatalf("%s: UpdateCluster = %v", h.name, err)
-	}
 }
 
 // docker swarm ca --rotate: every node gets a certificate of the new root, and then trusts that only; tokens are new.

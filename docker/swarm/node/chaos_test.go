@@ -111,6 +111,11 @@ func playChaos(t *testing.T, seed uint64) {
 		undo()
 		<-time.After(time.Duration(c.luck.IntN(20)) * quick.Tick)
 	}
+	l.eventually("services are acknowledged", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.acked) >= 5
+	})
 	stop()
 	writers.Wait()
 	c.check()
@@ -241,9 +246,6 @@ func (c *chaos) check() {
 		if !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return s.ID == id }) {
 			c.Errorf("service %s was acknowledged, and is lost", name)
 		}
-	}
-	if len(c.acked) < 5 {
-		c.Errorf("only %d services were acknowledged", len(c.acked))
 	}
 	c.addresses(m, services)
 	c.r.mu.Lock()

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 60 * time.Second
 
 // quick are the times of swarms in tests: elections begin after 0.5 to 1 s.
-var quick = Times{Tick: 50 * time.Millisecond, Heartbeat: 300 * time.Millisecond, Renewal: time.Second}
+var quick = Times{Tick: 50 * time.Millisecond, Heartbeat: 300 * time.Millisecond, Renewal: time.Second, Join: patience}
 
 // engine pretends to run tasks: each runs until it is told to end.
 type engine struct {
@@ -262,9 +262,9 @@ func (h *host) tokens() swarmapi.JoinTokens {
 
 func (h *host) cluster() *swarmapi.Cluster {
 	h.Helper()
-	answer, err := h.Control().ListClusters(h.within(patience), &swarmapi.ListClustersRequest{})
-	if err != nil || len(answer.Clusters) != 1 {
-		h.Fatalf("%s: ListClusters = %v, %v", h.name, answer, err)
+	answer := patient(h, "ListClusters", swarmapi.ControlServer.ListClusters, &swarmapi.ListClustersRequest{})
+	if len(answer.Clusters) != 1 {
+		h.Fatalf("%s: ListClusters = %v", h.name, answer)
 	}
 	return answer.Clusters[0]
 }
@@ -306,13 +306,22 @@ func swarm(t testing.TB, hosts, managers int, change ...func(*Times)) *lab {
 	return l
 }
 
+// patient asks a manager until it gets an answer: on a busy machine there may be elections that nobody has asked for.
+func patient[Q, A any](h *host, name string, f func(swarmapi.ControlServer, context.Context, Q) (A, error), r Q) (answer A) {
+	h.Helper()
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(quick.Tick) { // a condition with a deadline
+		if answer, err = f(h.Control(), h.within(patience), r); err == nil {
+			return answer
+		}
+	}
+	h.Fatalf("%s: %s = %v", h.name, name, err)
+	return answer
+}
+
 func (h *host) nodes() []*swarmapi.Node {
 	h.Helper()
-	answer, err := h.Control().ListNodes(h.within(patience), &swarmapi.ListNodesRequest{})
-	if err != nil {
-		h.Fatalf("%s: ListNodes = %v", h.name, err)
-	}
-	return answer.Nodes
+	return patient(h, "ListNodes", swarmapi.ControlServer.ListNodes, &swarmapi.ListNodesRequest{}).Nodes
 }
 
 // sees returns another host's node as a manager has it; nil: it has none.
@@ -339,22 +348,14 @@ func (h *host) service(name string, replicas uint64, change ...func(*swarmapi.Se
 	for _, f := range change {
 		f(spec)
 	}
-	answer, err := h.Control().CreateService(h.within(patience), &swarmapi.CreateServiceRequest{Spec: spec})
-	if err != nil {
-		h.Fatalf("%s: CreateService(%s) = %v", h.name, name, err)
-	}
-	return answer.Service.ID
+	return patient(h, "CreateService "+name, swarmapi.ControlServer.CreateService, &swarmapi.CreateServiceRequest{Spec: spec}).Service.ID
 }
 
 func (h *host) tasks(service string) []*swarmapi.Task {
 	h.Helper()
-	answer, err := h.Control().ListTasks(h.within(patience), &swarmapi.ListTasksRequest{
+	return patient(h, "ListTasks", swarmapi.ControlServer.ListTasks, &swarmapi.ListTasksRequest{
 		Filters: &swarmapi.ListTasksRequest_Filters{ServiceIDs: []string{service}},
-	})
-	if err != nil {
-		h.Fatalf("%s: ListTasks = %v", h.name, err)
-	}
-	return answer.Tasks
+	}).Tasks
 }
 
 // running counts the tasks of a service that are to run and do, by node.
