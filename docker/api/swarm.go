@@ -198,8 +198,19 @@ func managed(h func(c *call, ctx context.Context, ctl swarmapi.ControlServer) er
 		}
 		ctx, cancel := context.WithTimeout(c.ctx(), swarmPatience)
 		defer cancel()
-		return rpcError(h(c, ctx, ctl))
+		return rpcError(untranslated(func() error { return h(c, ctx, ctl) }))
 	}
+}
+
+// untranslated carries out what translates a client's objects: Docker's converters stumble over elements of lists that are
+// null, which dockerd's clients are told by a connection that breaks.
+func untranslated(f func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = invalid("the request cannot be understood: %v", what)
+		}
+	}()
+	return f()
 }
 
 // isUnavailable tells whether an error says of itself, as those of dockerd do, that a swarm cannot be asked as things are.

@@ -86,7 +86,7 @@ func (c *call) swarmInit() error {
 	if err != nil {
 		return err
 	}
-	if err := c.initSpec(req.Spec); err != nil {
+	if err := untranslated(func() error { return c.initSpec(req.Spec) }); err != nil {
 		return err
 	}
 	return c.json(http.StatusOK, id)

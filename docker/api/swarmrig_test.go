@@ -121,6 +121,9 @@ func (f *fakeSwarm) Init(_ context.Context, req SwarmInit) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked.init = req
+	if f.end != nil {
+		f.end() // a new swarm of what the old one was
+	}
 	addr := req.Advertise.Addr().String()
 	f.info = SwarmInfo{
 		State: SwarmActive, Manager: true, Control: true, NodeID: id, NodeAddr: addr, RemoteManagers: []SwarmPeer{{id, req.Advertise.String()}},
