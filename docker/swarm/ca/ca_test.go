@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/rand/v2"
 	"net"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -141,38 +139,11 @@ func TestTokens(t *testing.T) {
 	if n := len(worker.String()); n != len("SWMTKN-1-")+50+1+25 {
 		t.Errorf("W14: a token has %d characters", n)
 	}
-	forged := other.Token(ca.Manager)
-	forged.Digest = manager.Digest
-	for _, row := range []struct {
-		name, token string
-		role        ca.Role
-		err         error
-	}{
-		{"worker", worker.String(), ca.Worker, nil},
-		{"manager", manager.String(), ca.Manager, nil},
-		{"of another cluster", other.Token(ca.Manager).String(), ca.Worker, ca.ErrJoinToken},
-		{"forged secret", forged.String(), ca.Worker, ca.ErrJoinToken},
-		{"no token", "SWMTKN-1-x", ca.Worker, ca.ErrJoinToken},
-	} {
-		if role, err := a.CheckToken(row.token); role != row.role || !errors.Is(err, row.err) {
-			t.Errorf("%s: CheckToken = %v, %v; want %v, %v", row.name, role, err, row.role, row.err)
-		}
-	}
 	if err := manager.CheckRoot(a.Root()); err != nil {
 		t.Errorf("CheckRoot = %v", err)
 	}
 	if err := manager.CheckRoot(other.Root()); err == nil || !strings.HasPrefix(err.Error(), "remote CA does not match fingerprint. Expected: ") {
 		t.Errorf("CheckRoot of a foreign root = %v", err)
-	}
-	rotated := a.RotateToken(ca.Worker, luck(3))
-	if _, err := a.CheckToken(worker.String()); !errors.Is(err, ca.ErrJoinToken) {
-		t.Errorf("W12: the old token: %v", err)
-	}
-	if role, err := a.CheckToken(rotated.String()); role != ca.Worker || err != nil {
-		t.Errorf("W12: the new token: %v, %v", role, err)
-	}
-	if a.Token(ca.Manager) != manager {
-		t.Error("W12: the manager's token changed with the worker's")
 	}
 }
 
@@ -270,143 +241,6 @@ func TestAuthorize(t *testing.T) {
 	seen, _ = shake(t, ca.BootstrapTLS(), m1.ServerTLS(clock(start)))
 	if _, err := ca.Authorize(seen, "c1", ca.Worker); err == nil || !strings.Contains(err.Error(), "no client certificates in request") {
 		t.Errorf("W16: without a certificate: %v", err)
-	}
-}
-
-func TestRotateRoot(t *testing.T) {
-	a := newAuthority(t, "c1", 1)
-	before, oldRoot, oldToken := mustJoin(t, a, "m1"), a.Root(), a.Token(ca.Worker)
-	_, oldChain := join(t, a, "m1", ca.Manager, start)
-	if err := a.FinishRotation(luck(5)); !errors.Is(err, ca.ErrNoRotation) {
-		t.Errorf("FinishRotation without one = %v", err)
-	}
-	if err := a.RotateRoot(start, luck(4)); err != nil || !a.Rotating() {
-		t.Fatalf("RotateRoot = %v", err)
-	}
-	if err := a.RotateRoot(start, luck(4)); !errors.Is(err, ca.ErrRotating) {
-		t.Errorf("a second RotateRoot = %v", err)
-	}
-	if !bytes.Equal(a.Root(), oldRoot) || a.Token(ca.Worker) != oldToken {
-		t.Error("W17: the root that nodes trust changed before the end")
-	}
-	during, chain := join(t, a, "m2", ca.Manager, start)
-	if a.SignedByLatest(oldChain) || !a.SignedByLatest(chain) || a.SignedByLatest(nil) {
-		t.Error("W17: SignedByLatest does not tell the old certificate from the new")
-	}
-	if err := a.FinishRotation(luck(5)); err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Equal(a.Root(), oldRoot) || a.Token(ca.Worker).Secret == oldToken.Secret || a.Rotating() {
-		t.Error("W17: the end of the rotation left the old root or token")
-	}
-	after := mustJoin(t, a, "m3")
-	now := clock(start)
-	for _, row := range []struct {
-		name           string
-		client, server *ca.Identity
-		fails          bool
-	}{
-		{"old and cross-signed", before, during, false},
-		{"cross-signed and old", during, before, false},
-		{"cross-signed to new", during, after, true}, // its pool is the old root: it must take the new one first
-		{"old and new", before, after, true},
-	} {
-		if _, err := shake(t, row.client.ClientTLS(now), row.server.ServerTLS(now)); (err != nil) != row.fails {
-			t.Errorf("W17: %s: %v", row.name, err)
-		}
-	}
-	key, _, err := ca.NewRequest(luck(77))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ca.NewIdentity(key, chain, a.Root()); err == nil {
-		t.Error("NewIdentity with another's key = nil")
-	}
-}
-
-// A node that renewed during the rotation goes over to the new root without another certificate.
-func TestCrossSignedNodeTakesNewRoot(t *testing.T) {
-	a := newAuthority(t, "c1", 1)
-	if err := a.RotateRoot(start, luck(4)); err != nil {
-		t.Fatal(err)
-	}
-	l := luck(6)
-	key, request, err := ca.NewRequest(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, err := a.Issue(request, "m1", ca.Manager, start, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow, err := ca.NewIdentity(key, chain, a.Root())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.FinishRotation(l); err != nil {
-		t.Fatal(err)
-	}
-	quick, err := ca.NewIdentity(key, chain, a.Root())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pair := range [][2]*ca.Identity{{slow, quick}, {quick, slow}, {quick, quick}} {
-		if _, err := shake(t, pair[0].ClientTLS(clock(start)), pair[1].ServerTLS(clock(start))); err != nil {
-			t.Errorf("W17: %v", err)
-		}
-	}
-}
-
-func mustJoin(t *testing.T, a *ca.Authority, node string) *ca.Identity {
-	t.Helper()
-	id, _ := join(t, a, node, ca.Manager, start)
-	return id
-}
-
-func TestState(t *testing.T) {
-	a := newAuthority(t, "c1", 1)
-	for _, name := range []string{"at rest", "rotating"} {
-		s, err := a.State()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back ca.State
-		if err := json.Unmarshal(text, &back); err != nil {
-			t.Fatal(err)
-		}
-		b, err := ca.Load(back)
-		if err != nil {
-			t.Fatalf("%s: Load = %v", name, err)
-		}
-		if again, err := b.State(); err != nil || !reflect.DeepEqual(again, s) {
-			t.Errorf("%s: the state changed on its way: %v", name, err)
-		}
-		if a.Rotating() {
-			continue
-		}
-		if err := a.RotateRoot(start, luck(2)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	whole, _ := a.State()
-	for name, spoil := range map[string]func(*ca.State){
-		"no cluster": func(s *ca.State) { s.Cluster = "" },
-		"no key":     func(s *ca.State) { s.RootKey = nil },
-		"wrong key":  func(s *ca.State) { s.RootKey = s.NextKey },
-		"no root":    func(s *ca.State) { s.Root = s.RootKey },
-		"no cross":   func(s *ca.State) { s.Cross = nil },
-		"bad next":   func(s *ca.State) { s.Next = []byte("x") },
-		"bad secret": func(s *ca.State) { s.WorkerSecret = "x" },
-	} {
-		s := whole
-		spoil(&s)
-		if _, err := ca.Load(s); err == nil {
-			t.Errorf("%s: Load = nil", name)
-		}
 	}
 }
 

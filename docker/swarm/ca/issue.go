@@ -61,8 +61,7 @@ func NewRequest(luck *rand.Rand) (key, request []byte, err error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: requestBlock, Bytes: der}), err
 }
 
-// Issue answers a request with a node's certificate, in PEM, valid from an hour ago on. During a rotation of the root
-// the certificate of the new one follows it.
+// Issue answers a request with a node's certificate, in PEM, valid from an hour ago on.
 func (a *Authority) Issue(request []byte, node string, role Role, at time.Time, luck *rand.Rand) ([]byte, error) {
 	key, err := parseRequest(request)
 	if err != nil {
@@ -81,12 +80,9 @@ func (a *Authority) Issue(request []byte, node string, role Role, at time.Time, 
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 
 		BasicConstraintsValid: true,
-	}, a.signer(), key)
+	}, a.root, key)
 	if err != nil {
 		return nil, err
-	}
-	if a.cross != nil {
-		return encode(cert, a.cross), nil
 	}
 	return encode(cert), nil
 }

@@ -58,13 +58,6 @@ func rootTemplate(at time.Time, luck *rand.Rand) *x509.Certificate {
 	}
 }
 
-// crossSign returns next's certificate as by signs it: who trusts by then trusts what next signs (W17).
-func crossSign(by, next *root, luck *rand.Rand) (*x509.Certificate, error) {
-	template := rootTemplate(next.cert.NotBefore, luck)
-	template.SubjectKeyId = next.cert.SubjectKeyId
-	return sign(template, by, &next.key.PublicKey)
-}
-
 // sign makes a certificate of a template. Without luck of its own the signature is that of RFC 6979, which is the same
 // for the same certificate.
 func sign(template *x509.Certificate, by *root, key *ecdsa.PublicKey) (*x509.Certificate, error) {
@@ -116,14 +109,6 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 }
 
-func parseKey(text []byte) (*ecdsa.PrivateKey, error) {
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != keyBlock {
-		return nil, errors.New("no private key in PEM")
-	}
-	return x509.ParseECPrivateKey(block.Bytes)
-}
-
 // parseCertificates reads all certificates of a PEM text; there is at least one.
 func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
@@ -141,19 +126,4 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("no certificate in PEM")
 	}
 	return out, nil
-}
-
-func parseRoot(cert, key []byte) (*root, error) {
-	certs, err := parseCertificates(cert)
-	if err != nil {
-		return nil, err
-	}
-	k, err := parseKey(key)
-	if err != nil {
-		return nil, err
-	}
-	if !k.PublicKey.Equal(certs[0].PublicKey) {
-		return nil, errors.New("certificate key mismatch")
-	}
-	return &root{cert: certs[0], key: k}, nil
 }

@@ -113,10 +113,9 @@ func (l *lab) first(change ...func(*Config)) *host {
 		l.Fatal(err)
 	}
 	h.take(key, must(l.authority.Issue(request, h.name, ca.Manager, time.Now(), l.luck)))
-	s := must(l.authority.State())
 	h.up(append([]func(*Config){func(c *Config) {
 		c.Genesis = &Genesis{
-			Root: s.Root, RootKey: s.RootKey, WorkerToken: l.authority.Token(ca.Worker).String(), ManagerToken: l.authority.Token(ca.Manager).String(),
+			Root: l.authority.Root(), RootKey: must(l.authority.Key()), WorkerToken: l.authority.Token(ca.Worker).String(), ManagerToken: l.authority.Token(ca.Manager).String(),
 			Heartbeat: heartbeat,
 		}
 	}}, change...)...)

@@ -68,19 +68,19 @@ func (n *Node) genesis(o InitOptions) (record, *manager.Genesis, error) {
 	if err != nil {
 		return record{}, nil, err
 	}
-	s, err := a.State()
+	rootKey, err := a.Key()
 	if err != nil {
 		return record{}, nil, err
 	}
 	g := &manager.Genesis{
-		Root: s.Root, RootKey: s.RootKey, WorkerToken: a.Token(ca.Worker).String(), ManagerToken: a.Token(ca.Manager).String(),
+		Root: a.Root(), RootKey: rootKey, WorkerToken: a.Token(ca.Worker).String(), ManagerToken: a.Token(ca.Manager).String(),
 		Availability: o.Availability, Heartbeat: n.cfg.Times.Heartbeat, CertLife: n.cfg.Times.CertLife,
 		DefaultAddrPool: o.DefaultAddrPool, SubnetSize: o.SubnetSize, DataPathPort: o.DataPathPort,
 	}
 	if o.AutoLock {
 		g.UnlockKey = encryption.GenerateSecretKey()
 	}
-	return record{listen: listen, addr: addr, remotes: []string{addr}, key: key, chain: chain, root: s.Root}, g, nil
+	return record{listen: listen, addr: addr, remotes: []string{addr}, key: key, chain: chain, root: a.Root()}, g, nil
 }
 
 // live has a membership run, and waits until the node is what it is to be.
