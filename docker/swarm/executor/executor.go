@@ -84,6 +84,7 @@ type Executor struct {
 	keys        [][]byte                   // guarded by mu; of gossip, the first seals
 	sealing     []cnm.EncryptionKey        // guarded by mu; of encrypted overlays, the first seals
 	gossip      *gossip.Node               // guarded by mu; nil: it does not run
+	lives       chan struct{}              // guarded by mu; closed once Run is called, open again after Leave
 	node        *swarmapi.NodeDescription  // guarded by mu
 	ingress     string                     // guarded by mu; id of the routing mesh's network; empty: not joined
 	ingressAddr netip.Addr                 // guarded by mu; the host's address on it
@@ -104,7 +105,7 @@ func New(cfg Config) *Executor {
 	x := &Executor{
 		cfg: cfg, log: cfg.Log, dir: directory.New(directory.Config{Node: cfg.Name, VTEP: cfg.VTEP, Log: cfg.Log}),
 		secrets: secrets.NewManager(), configs: configs.NewManager(), rekeyed: make(chan struct{}, 1),
-		undone: make(chan string, undoneRoom), attachments: make(map[string]*attachmentWait),
+		undone: make(chan string, undoneRoom), attachments: make(map[string]*attachmentWait), lives: make(chan struct{}),
 	}
 	x.networks.x = x
 	x.networks.users, x.networks.parts = make(map[string]int), make(map[string]func())
@@ -144,7 +145,7 @@ func (x *Executor) Describe(context.Context) (*swarmapi.NodeDescription, error) 
 
 // Configure implements exec.Executor: it has the host take part in the routing mesh at the address that the node object names.
 func (x *Executor) Configure(ctx context.Context, n *swarmapi.Node) error {
-	if err := x.enter(); err != nil {
+	if err := x.enter(ctx); err != nil {
 		return err
 	}
 	at := ingressOf(n)

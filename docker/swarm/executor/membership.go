@@ -22,8 +22,17 @@ const gossipSubsystem = "networking:gossip"
 // undoneRoom is how many attachments may wait for a manager to forget them.
 const undoneRoom = 1024
 
-// enter makes the host a node of a swarm, if it is none: overlays can be made from then on, and docker_gwbridge is there.
-func (x *Executor) enter() error {
+// enter makes the host a node of a swarm, if it is none: overlays can be made from then on, and docker_gwbridge is there. It waits
+// for Run, so that a host that has left does not enter again before its next membership.
+func (x *Executor) enter(ctx context.Context) error {
+	x.mu.Lock()
+	lives := x.lives
+	x.mu.Unlock()
+	select {
+	case <-lives:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	x.leaving.Lock()
 	defer x.leaving.Unlock()
 	ctl := x.cfg.Engine.Controller()
@@ -34,6 +43,17 @@ func (x *Executor) enter() error {
 		return err
 	}
 	return x.seal()
+}
+
+// live lets the host enter a swarm.
+func (x *Executor) live() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	select {
+	case <-x.lives:
+	default:
+		close(x.lives)
+	}
 }
 
 // SetNetworkBootstrapKeys implements exec.Executor: gossip and encrypted overlays get the keys that are theirs.
@@ -66,13 +86,17 @@ func (x *Executor) SetNetworkBootstrapKeys(keys []*swarmapi.EncryptionKey) error
 // Run gossips with the other nodes until ctx ends, as long as the host is a member of a swarm: from the first keys on. It leaves
 // containers and networks as they are; see Leave.
 func (x *Executor) Run(ctx context.Context) error {
-	if err := x.enter(); err != nil {
+	x.live()
+	if err := x.enter(ctx); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return x.detach(ctx) })
-	g.Go(func() error { return x.chat(ctx) })
-	return g.Wait()
+	g, own := errgroup.WithContext(ctx)
+	g.Go(func() error { return x.detach(own) })
+	g.Go(func() error { return x.chat(own) })
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil // the host may have ended before
 }
 
 // chat is the gossip of a membership.
@@ -160,8 +184,11 @@ func (x *Executor) View() (gossip.View, bool) {
 }
 
 // Leave takes all of the swarm off the host: containers of tasks, the routing mesh, overlays, and the host's part in gossip.
-// docker_gwbridge stays (W7). Containers that are no tasks are taken off the swarm's networks and go on.
+// docker_gwbridge stays (W7). It is called before Run ends, so that gossip can say goodbye (C3), or after. Containers that are no tasks are taken off the swarm's networks and go on.
 func (x *Executor) Leave(ctx context.Context) error {
+	x.mu.Lock()
+	x.lives = make(chan struct{})
+	x.mu.Unlock()
 	var errs []error
 	for _, c := range x.cfg.Engine.Containers() {
 		if _, isTask := c.Config().Labels[taskLabel]; isTask {
@@ -185,7 +212,9 @@ func (x *Executor) Leave(ctx context.Context) error {
 	x.keys = nil
 	x.mu.Unlock()
 	if g != nil {
-		errs = append(errs, g.Leave(ctx))
+		if err := g.Leave(ctx); err != nil { // the others find out
+			x.log.Debug("gossip was not left", "node", x.cfg.Name, "error", err)
+		}
 	}
 	x.leaving.Lock()
 	defer x.leaving.Unlock()

@@ -56,7 +56,7 @@ func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
 	if err != nil {
 		return err
 	}
-	if err := n.x.enter(); err != nil {
+	if err := n.x.enter(ctx); err != nil {
 		return err
 	}
 	n.mu.Lock()

@@ -151,9 +151,12 @@ func TestRestart(t *testing.T) {
 
 // C15: news reaches all of a larger cluster in about a second.
 func TestManyNodesConverge(t *testing.T) {
-	t.Parallel()
+	count := 32
+	if testing.Short() {
+		count = 10
+	}
 	r := newRig(t)
-	nodes := r.cluster(32, nil)
+	nodes := r.cluster(count, nil)
 	r.met(nodes)
 	begun := time.Now()
 	r.put(nodes[7], "ep", "x")

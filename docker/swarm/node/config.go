@@ -22,7 +22,8 @@ type Executor interface {
 	exec.Executor
 	// Run lives as long as a membership of a swarm: gossip and what follows from it. It may be called again.
 	Run(ctx context.Context) error
-	// Leave removes what the membership has left on the engine: tasks, ingress, overlays. Run is called no more by then.
+	// Leave removes what the membership has left on the engine: tasks, ingress, overlays, and has gossip say goodbye if Run
+	// is still running. Nothing enters the swarm again before the next Run.
 	Leave(ctx context.Context) error
 	// View is what gossip knows; false while there is none.
 	View() (gossip.View, bool)

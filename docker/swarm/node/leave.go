@@ -41,10 +41,12 @@ func (n *Node) leave(ctx context.Context, force bool) error {
 	}
 	if m != nil {
 		m.endTasks(ctx)
+	}
+	err := n.cfg.Executor.Leave(ctx) // while gossip can say goodbye
+	if m != nil {
 		m.cancel()
 		<-m.ended
 	}
-	err := n.cfg.Executor.Leave(ctx)
 	n.disk.wipe()
 	n.mu.Lock()
 	n.member, n.locked = nil, false
