@@ -3,6 +3,7 @@ package manager
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/moby/swarmkit/v2/api"
@@ -98,5 +99,35 @@ func TestAuthorization(t *testing.T) {
 	}
 	if _, _, err := unhead([]byte{0, 0}); !errors.Is(err, errShort) {
 		t.Errorf("unhead of two bytes = %v", err)
+	}
+}
+
+// What is tied to a session ends with it; one that goes on by another stream is not ended by the first.
+func TestSessionsEnd(t *testing.T) {
+	var s sessions
+	var ended []string
+	tie := func(name string) bool { return s.tie("id", func() { ended = append(ended, name) }) }
+	if tie("none") {
+		t.Error("something was tied to no session")
+	}
+	first := s.open("id")
+	tie("a")
+	second := s.open("id")
+	if !tie("b") {
+		t.Error("the session does not go on")
+	}
+	s.drop("id", first)
+	if !tie("c") {
+		t.Error("the end of the first stream ended the session")
+	}
+	s.drop("id", nil) // a stream that never got as far as a session
+	s.drop("id", second)
+	if got := strings.Join(ended, ""); got != "abc" || tie("late") {
+		t.Errorf("ended %q; want abc, and nothing can be tied any more", got)
+	}
+	s.open("id")
+	tie("d")
+	if s.end(); strings.Join(ended, "") != "abcd" || tie("late") {
+		t.Errorf("ended %q; want abcd", ended)
 	}
 }

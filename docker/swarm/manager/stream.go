@@ -62,11 +62,12 @@ func (o *office) session(ctx context.Context, b []byte, send func([]byte) error)
 		return malformed(err)
 	}
 	var id string
-	defer func() { o.sessions.drop(id) }()
+	var mine *tied
+	defer func() { o.sessions.drop(id, mine) }()
 	return o.dispatcher.Session(&r, first[*api.SessionMessage]{outgoing[*api.SessionMessage]{ctx, send}, func(m *api.SessionMessage) {
 		if id == "" {
 			id = m.SessionID
-			o.sessions.open(id)
+			mine = o.sessions.open(id)
 		}
 	}})
 }
@@ -99,37 +100,59 @@ func (o *office) assignments(ctx context.Context, b []byte, send func([]byte) er
 // sessions ends the other streams of a session when that ends: swarmkit leaves those to connections that break.
 type sessions struct {
 	mu    sync.Mutex
-	ties  map[string][]context.CancelFunc // by session, guarded by mu
-	ended bool                            // guarded by mu
+	ties  map[string]*tied // by session, guarded by mu
+	ended bool             // guarded by mu
 }
 
-func (s *sessions) open(id string) {
+// tied is what ends with the first stream of a session.
+type tied struct{ ends []context.CancelFunc }
+
+// end ends it. The caller holds the lock of the sessions.
+func (t *tied) end() {
+	for _, f := range t.ends {
+		f()
+	}
+	t.ends = nil
+}
+
+// open notes a session. An agent may go on with one by another stream, before the end of the first has been seen: what is
+// tied to that ends.
+func (s *sessions) open(id string) *tied {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ties == nil {
-		s.ties = make(map[string][]context.CancelFunc)
+		s.ties = make(map[string]*tied)
 	}
-	s.ties[id] = nil
+	if old := s.ties[id]; old != nil {
+		old.end()
+	}
+	s.ties[id] = &tied{}
+	return s.ties[id]
 }
 
 // tie has a function called when a session ends; false: it is not there.
 func (s *sessions) tie(id string, f context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.ties[id]; !ok || s.ended {
+	t := s.ties[id]
+	if t == nil || s.ended {
 		return false
 	}
-	s.ties[id] = append(s.ties[id], f)
+	t.ends = append(t.ends, f)
 	return true
 }
 
-func (s *sessions) drop(id string) {
+// drop ends what is tied to the first stream of a session; the session may have gone on by another.
+func (s *sessions) drop(id string, mine *tied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.ties[id] {
-		f()
+	if mine == nil {
+		return
 	}
-	delete(s.ties, id)
+	mine.end()
+	if s.ties[id] == mine {
+		delete(s.ties, id)
+	}
 }
 
 // end ends all sessions' streams but their first.
@@ -137,10 +160,8 @@ func (s *sessions) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	for _, list := range s.ties {
-		for _, f := range list {
-			f()
-		}
+	for _, t := range s.ties {
+		t.end()
 	}
 }
 
