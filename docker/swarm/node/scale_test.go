@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// docker has the times of Docker.
-func docker(t *Times) { *t = Times{} }
-
 // 50 nodes take up 1,000 tasks, and let them go.
 func BenchmarkThousandTasks(b *testing.B) {
 	l := swarm(b, 50, 3, docker)

@@ -55,6 +55,9 @@ func unframed(b []byte) (out []byte) {
 	return append(out, b...)
 }
 
+// docker has the times of Docker.
+func docker(t *Times) { *t = Times{} }
+
 // slack is by how much a time may be off.
 const slack = 0.2
 
