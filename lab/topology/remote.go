@@ -236,8 +236,7 @@ func (c *checker) settleListen(away map[string]netip.AddrPort) {
 	}
 }
 
-// checkSwarmIsWhole reports members of a swarm that another process runs than the first: its managers and workers tell each
-// other what they know in the memory of one process.
+// checkSwarmIsWhole reports members of a swarm that another process runs than the first: one process makes all of a swarm.
 func (c *checker) checkSwarmIsWhole(away map[string]netip.AddrPort) {
 	w := c.spec.Swarm
 	if w == nil {
