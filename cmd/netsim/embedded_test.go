@@ -14,13 +14,22 @@ import (
 // quickLabs are those that are played in short rounds, too.
 var quickLabs = []string{"bridge-networking", "docker-networking-basics", "pets-bridge", "pets-macvlan", "pets-multihost-bridge", "plug-in-driver"}
 
-// Every lab that comes with netsim holds what its steps expect, as one plays it: netsim run NAME says so, nothing else on
-// stderr, and leaves nothing behind. Each is played once.
+// patientLabs take long, since Docker's control plane does. Package timelines plays them in virtual time, with all others.
+var patientLabs = []string{
+	"control-plane-gossip", "join-refused", "load-balancing", "network-security", "overlay-architecture", "overlay-networking", "pets-overlay",
+	"quorum-loss", "routing-mesh", "service-discovery", "swarm-mode-tutorial", "network-scope",
+}
+
+// The labs that come with netsim hold what their steps expect, as one plays them: netsim run NAME says so, nothing else on
+// stderr, and leaves nothing behind.
 func TestEmbeddedLabs(t *testing.T) {
 	for _, name := range topologies.Names() {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && !slices.Contains(quickLabs, name) {
 				t.Skip("some of its steps watch the wire for a second")
+			}
+			if slices.Contains(patientLabs, name) {
+				t.Skip("it takes long; it is played in virtual time elsewhere")
 			}
 			t.Parallel()
 			home, err := os.MkdirTemp("", "lab") // t.TempDir may be too long for a socket

@@ -93,10 +93,15 @@ func (x *Executor) Run(ctx context.Context) error {
 	g, own := errgroup.WithContext(ctx)
 	g.Go(func() error { return x.detach(own) })
 	g.Go(func() error { return x.chat(own) })
-	if err := g.Wait(); ctx.Err() == nil {
+	err := g.Wait()
+	select {
+	case <-x.cfg.NS.Done(): // the host has ended, and ctx ends with it
+		return nil
+	case <-ctx.Done():
+		return nil
+	default:
 		return err
 	}
-	return nil // the host may have ended before
 }
 
 // chat is the gossip of a membership.

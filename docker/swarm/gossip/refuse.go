@@ -35,8 +35,11 @@ func (n *Node) refuse(r Reason, from string) {
 	c := n.refused[r].Add(1)
 	if bits.OnesCount64(c) == 1 {
 		level := slog.LevelWarn
-		if r == Foreign || r == UnknownOwner {
+		switch r {
+		case Foreign, UnknownOwner:
 			level = slog.LevelDebug // as happens while news of a member and of its entries overtake each other
+		case Forged:
+			level = slog.LevelInfo // as happens when a node has gone over to another swarm, whose keys are others
 		}
 		n.log.Log(context.Background(), level, "gossip refused", "node", n.cfg.Name, "reason", r, "from", from, "count", c)
 	}
