@@ -30,6 +30,8 @@ type Config struct {
 	Forward bool         // ip_forward
 	Seed    uint64       // seeds port choice and identifications; 0 is a seed like any other
 	Log     *slog.Logger // nil: silent
+	// ExpireNoDest has IPVS forget connections whose real server is gone (net.ipv4.vs.expire_nodest_conn); see lb.Config.
+	ExpireNoDest bool
 	// Watch is called with each interface that is added, lo included, before it carries anything; nil: nobody is told.
 	Watch func(i *Interface)
 	// Resolve turns a host name into addresses for Dial. nil: names are not resolved.
@@ -247,7 +249,7 @@ func (ns *Namespace) IPVS() *lb.Balancer {
 	if b := ns.balancer.Load(); b != nil {
 		return b
 	}
-	b := lb.New(lb.Config{Place: ns.cfg.Name})
+	b := lb.New(lb.Config{Place: ns.cfg.Name, ExpireNoDest: ns.cfg.ExpireNoDest})
 	ns.balancer.Store(b)
 	return b
 }

@@ -49,7 +49,8 @@ func (c *Controller) JoinIngress(ctx context.Context, cfg NetworkConfig, addr ne
 	if err != nil {
 		return err
 	}
-	ns := netns.New(netns.Config{Name: c.cfg.Name + "/" + ingressSandbox, Forward: true, Seed: c.cfg.Seed, Log: c.cfg.Log})
+	ns := netns.New(netns.Config{Name: c.cfg.Name + "/" + ingressSandbox, Forward: true, Seed: c.cfg.Seed, Log: c.cfg.Log,
+		ExpireNoDest: c.cfg.Modern}) // L21
 	sb, err := c.NewSandbox(SandboxConfig{ID: ingressSandbox, Name: ingressSandbox, NS: ns})
 	if err != nil {
 		return errors.Join(err, ns.Close(), c.RemoveNetwork(n.id))
