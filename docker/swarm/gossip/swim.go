@@ -159,6 +159,9 @@ func parsePushPull(b []byte) ([]mlNode, error) {
 	return nodes, nil
 }
 
+// crcOverhead is what memberlist puts in front of a packet beyond its UDPBufferSize: a type and a checksum.
+const crcOverhead = 5
+
 // memberlistConfig is Docker's: memberlist's defaults for a LAN, but for compression, which costs 64 KB of garbage for each
 // packet that it is tried on, and encryption, which the transport has.
 func (n *Node) memberlistConfig(t *transport) *memberlist.Config {
@@ -166,7 +169,7 @@ func (n *Node) memberlistConfig(t *transport) *memberlist.Config {
 	c.Name, c.BindAddr, c.AdvertiseAddr = n.cfg.Name, n.cfg.Addr.String(), n.cfg.Addr.String()
 	c.Transport, c.Delegate, c.Events = t, (*delegate)(n), (*delegate)(n)
 	c.EnableCompression = false
-	c.UDPBufferSize = packetSize - sealOverhead
+	c.UDPBufferSize = packetSize - sealOverhead - crcOverhead
 	c.TCPTimeout = tcpTimeout
 	c.GossipInterval, c.ProbeInterval, c.ProbeTimeout = n.times.Gossip, n.times.Probe, n.times.Probe/2
 	c.PushPullInterval = n.times.PushPull
