@@ -3,12 +3,14 @@ package lab
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	swarmapi "github.com/moby/swarmkit/v2/api"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
+	"github.com/netsim-lab/netsim/docker/swarm/directory"
 )
 
 // convergeLimit is how long a lab waits for its services before it is up without them: a topology may ask for what
@@ -123,37 +125,52 @@ func replicas(s *swarmapi.Service, nodes []*swarmapi.Node) int {
 	return ready
 }
 
-// unheard tells which hosts have not heard of an endpoint on a network that they take part in.
+// unheard names a host that has not heard of an endpoint, as its own host has it, on a network that it takes part in; none: nil.
 func (l *Lab) unheard() []string {
-	endpoints := make(map[string][]string) // by network
-	for _, ref := range l.swarmMembers() {
-		for _, n := range l.engine(ref.Name).Networks() {
-			if n.Driver() != cnm.DriverOverlay {
-				continue
-			}
-			for _, ep := range n.Endpoints() {
-				endpoints[n.ID()] = append(endpoints[n.ID()], ep.ID())
+	endpoints := make(map[string]map[string]bool) // by network and endpoint: whether it is Disabled
+	l.overlays(func(_ string, d *directory.Directory, n *cnm.Network) bool {
+		own := n.Endpoints()
+		if endpoints[n.ID()] == nil {
+			endpoints[n.ID()] = make(map[string]bool)
+		}
+		for _, ep := range own {
+			endpoints[n.ID()][ep.ID()] = false
+		}
+		for _, r := range recordsOf(d, n) {
+			if _, mine := endpoints[n.ID()][r.Key]; mine && r.Disabled && slices.ContainsFunc(own, func(ep *cnm.Endpoint) bool { return ep.ID() == r.Key }) {
+				endpoints[n.ID()][r.Key] = true
 			}
 		}
-	}
+		return true
+	})
 	var missing []string
+	l.overlays(func(host string, d *directory.Directory, n *cnm.Network) bool {
+		same := 0
+		for _, r := range recordsOf(d, n) {
+			if disabled, ok := endpoints[n.ID()][r.Key]; ok && disabled == r.Disabled {
+				same++
+			}
+		}
+		if same < len(endpoints[n.ID()]) || d.Busy() {
+			missing = append(missing, fmt.Sprintf("%s has not heard of all endpoints of %s", host, n.Name()))
+		}
+		return missing == nil
+	})
+	return missing
+}
+
+// overlays calls f for each overlay network on each node of the topology's swarm, as long as it returns true.
+func (l *Lab) overlays(f func(host string, d *directory.Directory, n *cnm.Network) bool) {
 	for _, ref := range l.swarmMembers() {
 		for _, n := range l.engine(ref.Name).Networks() {
-			if n.Driver() != cnm.DriverOverlay {
-				continue
-			}
-			records, _ := l.swarmNode(ref.Name).exec.Directory().Records(n.ID())
-			known := make(map[string]bool, len(records))
-			for _, r := range records {
-				known[r.Key] = true
-			}
-			for _, id := range endpoints[n.ID()] {
-				if !known[id] {
-					missing = append(missing, fmt.Sprintf("%s has not heard of all endpoints of %s", ref.Name, n.Name()))
-					break
-				}
+			if n.Driver() == cnm.DriverOverlay && !f(ref.Name, l.swarmNode(ref.Name).exec.Directory(), n) {
+				return
 			}
 		}
 	}
-	return missing
+}
+
+func recordsOf(d *directory.Directory, n *cnm.Network) []cnm.Record {
+	records, _ := d.Records(n.ID())
+	return records
 }

@@ -138,6 +138,18 @@ func (d *Directory) Records(network string) ([]cnm.Record, <-chan struct{}) {
 	return nil, d.change
 }
 
+// Busy tells whether a watcher has yet to see something that Records has already.
+func (d *Directory) Busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.topics {
+		if slices.ContainsFunc(t.watchers, (*subscription).waits) {
+			return true
+		}
+	}
+	return false
+}
+
 // topic returns a network, which the node takes part in from now on. The caller holds mu.
 func (d *Directory) topic(network string) *topic {
 	t := d.topics[network]

@@ -52,6 +52,13 @@ func (s *subscription) drain() {
 	s.busy = false
 }
 
+// waits tells whether the watcher has not seen all that it was given.
+func (s *subscription) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy || len(s.queue) > 0
+}
+
 // end makes the watcher hear nothing more.
 func (s *subscription) end() {
 	s.mu.Lock()
