@@ -15,7 +15,7 @@ import (
 
 // convergeLimit is how long a lab waits for its services before it is up without them: a topology may ask for what
 // cannot be placed.
-const convergeLimit = 5 * time.Second
+const convergeLimit = 10 * time.Second
 
 // convergeLook is the time between looks whether the services run.
 const convergeLook = 5 * time.Millisecond

@@ -57,6 +57,10 @@ func TestNamespaceOfProcess(t *testing.T) {
 // What is written to /etc/hosts and /etc/resolv.conf of a host or container counts at once, for tools and for programs.
 func TestChangedNameFiles(t *testing.T) {
 	l := start(t, bridgeLab, Config{})
+	eventually(t, "the page", func() bool { // once it has found its database, the server asks for no names any more
+		_, status := said(t, l, "client", "curl -s -o /dev/null http://192.168.1.2:8000/")
+		return status == 0
+	})
 	for _, row := range []struct{ node, line, want string }{
 		{"client", "echo 192.168.1.2 shop >> /etc/hosts; ping -c 1 shop", "1 received"},
 		{"host-a/cat-web", "echo 172.19.0.2 store >> /etc/hosts; ping -c 1 store", "1 received"},

@@ -19,7 +19,7 @@ const (
 	healthKept          = 5    // results
 	healthOutput        = 4096 // bytes of one
 	healthShortest      = time.Millisecond
-	healthEarly         = 20 * time.Millisecond // first of those with Config.EarlyHealth; each waits twice as long as the one before
+	healthEarly         = 20 * time.Millisecond // first of those with Config.EarlyHealth; each waits longer than the one before
 )
 
 // HealthStatus is what a health check says of a container.
@@ -184,7 +184,7 @@ func (m *monitor) interval(began time.Time) time.Duration {
 		interval -= since
 	}
 	if m.early && m.status == Starting {
-		return min(interval, max(since, healthEarly))
+		return min(interval, max(since/4, healthEarly))
 	}
 	return interval
 }
