@@ -63,11 +63,17 @@ With --json standard output has one JSON object per line, told apart by "event":
 			if cmd.Flags().Changed("seed") {
 				o.seed = &seed
 			}
+			if !cmd.Flags().Changed("jobs") {
+				o.jobs = runtime.NumCPU()
+				if !o.virtual {
+					o.jobs *= 2
+				}
+			}
 			return testTopologies(cmd, args, o)
 		},
 	}
 	f := cmd.Flags()
-	f.IntVarP(&o.jobs, "jobs", "j", runtime.NumCPU(), "how many labs are played at once")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "how many labs are played at once (default: processors with --virtual, else twice as many, as labs mostly wait)")
 	f.StringVar(&o.junit, "junit", "", "write a JUnit report to this file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	f.BoolVar(&o.virtual, "virtual", false, "run the labs in virtual time, with the program netsim-virtual")
