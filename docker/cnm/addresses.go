@@ -136,6 +136,7 @@ func (c *Controller) addressNetwork(n *Network) error {
 		p, err := c.leasePool(n, d, cfg)
 		if err != nil {
 			c.releasePools(n)
+			n.pools = nil
 			return err
 		}
 		n.pools = append(n.pools, p)
@@ -229,12 +230,11 @@ func kindOr(err, other error) error {
 	return other
 }
 
-// releasePools gives all pools of a network back.
+// releasePools gives all pools of a network back. Whoever still looks at the network sees what they were.
 func (c *Controller) releasePools(n *Network) {
 	for _, p := range slices.Backward(n.pools) {
 		c.releasePool(n, p)
 	}
-	n.pools = nil
 }
 
 // releasePool gives a pool back. What a driver says to it changes nothing, as in Docker.
