@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,9 @@ func TestForeignCertificate(t *testing.T) {
 	cfg.InsecureSkipVerify = true // so that it is the server who refuses
 	if _, err := b.client(cfg).Call(b.within(patience), b.address, "echo", nil); err == nil || !strings.Contains(err.Error(), "remote error: tls: ") {
 		t.Errorf("W16: Call with a foreign certificate = %v", err)
+	}
+	for limit := time.Now().Add(patience); b.server.Refusals().Handshake == 0 && time.Now().Before(limit); { // the client hears of it first
+		runtime.Gosched()
 	}
 	if r := b.server.Refusals(); r.Handshake != 1 || len(b.seen) != 0 {
 		t.Errorf("Refusals = %+v and %d calls; want 1 handshake", r, len(b.seen))
