@@ -139,7 +139,7 @@ func newBed(t testing.TB, more ...func(*Server)) *bed {
 
 func (b *bed) run(ctx context.Context, f func(context.Context) error) {
 	b.wg.Go(func() {
-		if err := f(ctx); err != nil {
+		if err := f(ctx); err != nil && b.ctx.Err() == nil { // the namespace may end before the server hears that it is to
 			b.Error(err)
 		}
 	})
