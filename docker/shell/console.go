@@ -31,7 +31,7 @@ type console struct {
 	mu   sync.Mutex // held while one reads
 	rest typing     // guarded by mu
 
-	interrupts atomic.Uint64 // from outer; what was typed before the last one is dropped
+	interrupts atomic.Uint64 // what was typed before the last one is dropped, as a terminal does
 
 	outer func(f func()) (restore func()) // hears of interrupts; nil: they are bytes of the input
 	raw   atomic.Int32                    // how many commands read what is typed as it is
@@ -66,7 +66,10 @@ func (c *console) pump() {
 	for {
 		b := make([]byte, 4096)
 		n, after, err := c.readIn(b)
-		b, typed := c.strip(b[:n])
+		b, typed, interrupted := c.strip(b[:n])
+		if interrupted {
+			after = c.interrupts.Load()
+		}
 		for len(b) > 0 {
 			chunk := b
 			if typed && c.raw.Load() == 0 {
@@ -136,23 +139,20 @@ func (c *console) onInterrupt(f func()) (restore func()) {
 	}
 }
 
-// strip takes the interrupts out of b and acts on them; typed: there is a shell that hears of them.
-func (c *console) strip(b []byte) (kept []byte, typed bool) {
+// strip acts on the interrupts in b and keeps what follows the last; typed: there is a shell that hears of them.
+func (c *console) strip(b []byte) (kept []byte, typed, interrupted bool) {
 	c.interruptMu.Lock()
 	interrupt := c.interrupt
 	c.interruptMu.Unlock()
 	if interrupt == nil || c.raw.Load() > 0 {
-		return b, c.outer != nil
+		return b, c.outer != nil, false
 	}
-	kept = b[:0]
-	for _, x := range b {
-		if x == interruptByte {
-			interrupt()
-			continue
-		}
-		kept = append(kept, x)
+	last := bytes.LastIndexByte(b, interruptByte)
+	for range bytes.Count(b, []byte{interruptByte}) {
+		c.interrupts.Add(1)
+		interrupt()
 	}
-	return kept, true
+	return b[last+1:], true, last >= 0
 }
 
 // Read implements io.Reader.

@@ -240,6 +240,7 @@ func TestInteractKeys(t *testing.T) {
 	}{
 		{"Ctrl-C forgets an unclosed quote", []string{"echo 'half\n", "\x03", "echo whole\n"}, "whole\n", 0},
 		{"Ctrl-C forgets an unfinished line", []string{"echo half", "\x03", "echo whole\n"}, "whole\n", 0},
+		{"Ctrl-C in what came at once forgets what is before it", []string{"echo half\x03echo whole\n"}, "whole\n", 0},
 		{"Ctrl-C at a prompt does no harm", []string{"\x03", "\x03", "echo on\n", "exit 3\n"}, "on\n", 3},
 		{"Ctrl-C in an inner shell leaves it be", []string{"sh\n", "x=in\n", "echo 'half\n", "\x03", "echo $x\n", "exit\n", "echo out$x\n"}, "in\nout\n", 0},
 		{"Ctrl-D ends a command's input", []string{"cat\n", "a\n", "\x04", "echo b\n\x04", "echo never\n"}, "a\nb\n", 0},
