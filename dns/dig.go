@@ -2,7 +2,6 @@ package dns
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -181,58 +180,4 @@ func (c *columns) column(to int) *columns {
 	c.WriteString(strings.Repeat(" ", to-c.at))
 	c.at = to
 	return c
-}
-
-// NslookupHost is an address that nslookup found, with its reverse name if it has one.
-type NslookupHost struct {
-	Addr netip.Addr
-	Name string
-}
-
-// NslookupStyle says whose nslookup to look like.
-type NslookupStyle uint8
-
-// The styles of nslookup.
-const (
-	NslookupBind    NslookupStyle = iota // bind9-dnsutils
-	NslookupBusybox                      // busybox before 1.30
-)
-
-// FormatNslookup returns what nslookup prints for a name that server resolved to hosts; with none, that it did not, for
-// the reason that the status names.
-func FormatNslookup(style NslookupStyle, server netip.AddrPort, name, status string, hosts []NslookupHost) string {
-	if style == NslookupBusybox {
-		return nslookupBusybox(server, name, hosts)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Server:\t\t%s\nAddress:\t%s#%d\n\n", server.Addr(), server.Addr(), server.Port())
-	if len(hosts) == 0 {
-		fmt.Fprintf(&b, "** server can't find %s: %s\n\n", name, status)
-		return b.String()
-	}
-	b.WriteString("Non-authoritative answer:\n")
-	for _, h := range hosts {
-		fmt.Fprintf(&b, "Name:\t%s\nAddress: %s\n", name, h.Addr)
-	}
-	b.WriteString("\n")
-	return b.String()
-}
-
-// nslookupBusybox is FormatNslookup in busybox's style.
-func nslookupBusybox(server netip.AddrPort, name string, hosts []NslookupHost) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Server:    %s\nAddress 1: %s\n\n", server.Addr(), server.Addr())
-	if len(hosts) == 0 {
-		fmt.Fprintf(&b, "nslookup: can't resolve '%s'\n", name)
-		return b.String()
-	}
-	fmt.Fprintf(&b, "Name:      %s\n", name)
-	for i, h := range hosts {
-		fmt.Fprintf(&b, "Address %d: %s", i+1, h.Addr)
-		if h.Name != "" {
-			b.WriteString(" " + h.Name)
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
 }

@@ -127,3 +127,30 @@ func TestParseType(t *testing.T) {
 		t.Errorf("String = %q; want PTR", got)
 	}
 }
+
+// nslookup and host have words for each type of record.
+func TestRecordWords(t *testing.T) {
+	for _, tt := range []struct{ rr, nslookup, host string }{
+		{"web. 600 IN A 10.0.0.2", "Name:\tweb\nAddress: 10.0.0.2\n", "web has address 10.0.0.2\n"},
+		{"web. 600 IN AAAA fd00::2", "Name:\tweb\nAddress: fd00::2\n", "web has IPv6 address fd00::2\n"},
+		{"a.b. 60 IN MX 10 mail.a.b.", "a.b\tmail exchanger = 10 mail.a.b.\n", "a.b mail is handled by 10 mail.a.b.\n"},
+		{"w.b. 60 IN CNAME a.b.", "w.b\tcanonical name = a.b.\n", "w.b is an alias for a.b.\n"},
+		{`a.b. 60 IN TXT "x y"`, "a.b\ttext = \"x y\"\n", "a.b descriptive text \"x y\"\n"},
+		{"a.b. 60 IN SOA ns.a.b. me.a.b. 1 2 3 4 5", "a.b\n\torigin = ns.a.b\n\tmail addr = me.a.b\n\tserial = 1\n\trefresh = 2\n\tretry = 3\n\texpire = 4\n\tminimum = 5\n",
+			"a.b has SOA record ns.a.b. me.a.b. 1 2 3 4 5\n"},
+		{"a.b. 60 IN CAA 0 issue \"ca\"", "a.b\trdata_257 = 0 issue \"ca\"\n", "a.b has CAA record 0 issue \"ca\"\n"},
+	} {
+		rr, err := mdns.NewRR(tt.rr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &Reply{Server: serverAt("127.0.0.11"), msg: &mdns.Msg{Answer: []mdns.RR{rr}}}
+		const head = "Server:\t\t127.0.0.11\nAddress:\t127.0.0.11#53\n\nNon-authoritative answer:\n"
+		if got, want := FormatNslookupRecords(NslookupBind, "web", r), head+tt.nslookup+"\n"; got != want {
+			t.Errorf("nslookup of %s = %q; want %q", tt.rr, got, want)
+		}
+		if got := FormatHost(r.Records()[0]); got != tt.host {
+			t.Errorf("host of %s = %q; want %q", tt.rr, got, tt.host)
+		}
+	}
+}

@@ -17,13 +17,16 @@ type Type uint16
 
 // The record types that have a meaning here; ParseType knows all others.
 const (
-	TypeA    = Type(mdns.TypeA)
-	TypeAAAA = Type(mdns.TypeAAAA)
-	TypeANY  = Type(mdns.TypeANY)
-	TypeMX   = Type(mdns.TypeMX)
-	TypePTR  = Type(mdns.TypePTR)
-	TypeSRV  = Type(mdns.TypeSRV)
-	TypeTXT  = Type(mdns.TypeTXT)
+	TypeA     = Type(mdns.TypeA)
+	TypeAAAA  = Type(mdns.TypeAAAA)
+	TypeANY   = Type(mdns.TypeANY)
+	TypeCNAME = Type(mdns.TypeCNAME)
+	TypeMX    = Type(mdns.TypeMX)
+	TypeNS    = Type(mdns.TypeNS)
+	TypePTR   = Type(mdns.TypePTR)
+	TypeSOA   = Type(mdns.TypeSOA)
+	TypeSRV   = Type(mdns.TypeSRV)
+	TypeTXT   = Type(mdns.TypeTXT)
 )
 
 // ParseType returns the type of that name, in any case: "A", "ptr", "TYPE65".

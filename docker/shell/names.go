@@ -202,97 +202,9 @@ func (q *digQuery) plus(o string) error {
 	return nil
 }
 
-// runNslookup is nslookup NAME [SERVER].
-func runNslookup(ctx context.Context, c *Call) int {
-	var args []string
-	for _, a := range c.Args[1:] {
-		if !strings.HasPrefix(a, "-") {
-			args = append(args, a)
-		}
-	}
-	if len(args) == 0 || len(args) > 2 {
-		return c.usage(1)
-	}
-	conf := c.Sys.resolvConf()
-	servers := conf.Servers()
-	if len(args) > 1 {
-		a, err := c.Sys.lookup(ctx, args[1])
-		if err != nil {
-			return c.Errorf("couldn't get address for '%s': not found", args[1])
-		}
-		servers = []netip.AddrPort{netip.AddrPortFrom(a, 53)}
-	}
-	if a, err := netip.ParseAddr(args[0]); err == nil {
-		return c.nslookupReverse(ctx, a, servers)
-	}
-	status, server, hosts := "NXDOMAIN", servers[0], []dns.NslookupHost(nil)
-	for _, name := range conf.Candidates(args[0]) {
-		q := &digQuery{servers: servers, name: name, typ: dns.TypeA, timeout: conf.Timeout(), tries: conf.Attempts()}
-		r := q.ask(ctx, c.Sys)
-		if r == nil {
-			status = ""
-			break
-		}
-		server, status = r.Server, r.Status()
-		for _, a := range r.Addrs() {
-			hosts = append(hosts, dns.NslookupHost{Addr: a})
-		}
-		if len(hosts) > 0 {
-			break
-		}
-	}
-	if ended(ctx) {
-		return statusInterrupted
-	}
-	if status == "" && !c.busybox() {
-		c.Printf(";; connection timed out; no servers could be reached\n\n")
-		return 1
-	}
-	style := dns.NslookupBind
-	if c.busybox() {
-		style = dns.NslookupBusybox
-		for i := range hosts {
-			hosts[i].Name = c.Sys.reverse(ctx, hosts[i].Addr)
-		}
-	}
-	c.Printf("%s", dns.FormatNslookup(style, server, args[0], status, hosts))
-	if len(hosts) == 0 {
-		return 1
-	}
-	return 0
-}
-
-func (c *Call) nslookupReverse(ctx context.Context, a netip.Addr, servers []netip.AddrPort) int {
-	q := &digQuery{servers: servers, name: dns.ReverseName(a), typ: dns.TypePTR, timeout: 5 * time.Second, tries: 2}
-	r := q.ask(ctx, c.Sys)
-	server, status, names := servers[0], "SERVFAIL", []string(nil)
-	if r != nil {
-		server, status, names = r.Server, r.Status(), r.Pointers()
-	}
-	if c.busybox() {
-		name := ""
-		if len(names) > 0 {
-			name = strings.TrimSuffix(names[0], ".")
-		}
-		c.Printf("%s", dns.FormatNslookup(dns.NslookupBusybox, server, a.String(), status, []dns.NslookupHost{{Addr: a, Name: name}}))
-		return 0
-	}
-	c.Printf("Server:\t\t%s\nAddress:\t%s#%d\n\n", server.Addr(), server.Addr(), server.Port())
-	if len(names) == 0 {
-		c.Printf("** server can't find %s: %s\n\n", strings.TrimSuffix(q.name, "."), status)
-		return 1
-	}
-	c.Printf("Non-authoritative answer:\n")
-	for _, n := range names {
-		c.Printf("%s\tname = %s\n", strings.TrimSuffix(q.name, "."), n)
-	}
-	c.Printf("\n")
-	return 0
-}
-
-// runHost is host NAME [SERVER].
+// runHost is host [-t TYPE] NAME [SERVER].
 func runHost(ctx context.Context, c *Call) int {
-	_, rest, err := getopt(c.Args[1:], "t: v a W: R:")
+	opts, rest, err := getopt(c.Args[1:], "t: v a W: R:")
 	switch {
 	case err != nil:
 		return c.badOption(err)
@@ -301,6 +213,12 @@ func runHost(ctx context.Context, c *Call) int {
 	}
 	conf := c.Sys.resolvConf()
 	q := &digQuery{servers: conf.Servers(), typ: dns.TypeA, timeout: conf.Timeout(), tries: conf.Attempts()}
+	typ, typed := opts.last("t")
+	if typed {
+		if q.typ, err = dns.ParseType(typ); err != nil {
+			return c.say1("host: invalid type: "+typ, 2)
+		}
+	}
 	if len(rest) > 1 {
 		a, err := c.Sys.lookup(ctx, rest[1])
 		if err != nil {
@@ -309,7 +227,7 @@ func runHost(ctx context.Context, c *Call) int {
 		q.servers = []netip.AddrPort{netip.AddrPortFrom(a, 53)}
 	}
 	names := conf.Candidates(rest[0])
-	if a, err := netip.ParseAddr(rest[0]); err == nil {
+	if a, err := netip.ParseAddr(rest[0]); err == nil && (!typed || q.typ == dns.TypePTR) {
 		names, q.typ = []string{dns.ReverseName(a)}, dns.TypePTR
 	}
 	status := "3(NXDOMAIN)"
@@ -319,12 +237,14 @@ func runHost(ctx context.Context, c *Call) int {
 		case r == nil:
 			c.Printf(";; connection timed out; no servers could be reached\n")
 			return 1
-		case len(r.Addrs())+len(r.Pointers()) > 0:
-			for _, a := range r.Addrs() {
-				c.Printf("%s has address %s\n", strings.TrimSuffix(q.name, "."), a)
+		case len(r.Records()) > 0:
+			for _, rec := range r.Records() {
+				c.Printf("%s", dns.FormatHost(rec))
 			}
-			for _, p := range r.Pointers() {
-				c.Printf("%s domain name pointer %s\n", strings.TrimSuffix(q.name, "."), p)
+			return 0
+		case r.OK():
+			if typed {
+				c.Printf("%s has no %s record\n", strings.TrimSuffix(q.name, "."), q.typ)
 			}
 			return 0
 		case r.Status() == "SERVFAIL":
