@@ -104,6 +104,15 @@ func (t *Table) forget(c *conn) {
 	t.free = append(t.free, c)
 }
 
+// forgetOf takes all connections to a destination out of the table.
+func (t *Table) forgetOf(d *destination) {
+	for i := len(t.conns) - 1; i >= 0; i-- { // the last one takes the place of one that is forgotten, and was looked at
+		if t.conns[i].dest == d {
+			t.forget(t.conns[i])
+		}
+	}
+}
+
 // sweep looks at n connections, going on where it stopped the last time, and forgets those that have expired.
 func (t *Table) sweep(n int, at int64) {
 	t.swept = at

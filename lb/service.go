@@ -172,7 +172,8 @@ func (t *Table) EditDestination(k Key, real netip.AddrPort, weight int) error {
 	return nil
 }
 
-// DelDestination removes a destination. Packets of its connections are dropped from now on, or see Config.ExpireNoDest.
+// DelDestination removes a destination. Packets of its connections are dropped from now on; with Config.ExpireNoDest it
+// takes them with it.
 func (t *Table) DelDestination(k Key, real netip.AddrPort) error {
 	s, i, err := t.find(k, real)
 	if err != nil {
@@ -187,6 +188,9 @@ func (t *Table) removeAt(s *service, i int) {
 	d.gone = true
 	s.dests = slices.Delete(s.dests, i, i+1)
 	s.sched.removed(s.dests, i)
+	if t.cfg.ExpireNoDest {
+		t.forgetOf(d)
+	}
 	if d.active+d.inactive > 0 {
 		t.trash[bin{s.key, d.real}] = d
 	}

@@ -15,9 +15,9 @@ const DefaultMaxConns = 1 << 18
 type Config struct {
 	// MaxConns bounds the connection table; 0 means DefaultMaxConns. A connection beyond it is refused: Full.
 	MaxConns int
-	// ExpireNoDest forgets a connection whose destination was removed as soon as a packet of it comes, so that the
-	// packet is treated as if no connection were there (net.ipv4.vs.expire_nodest_conn). False: such packets are
-	// dropped until the connection times out.
+	// ExpireNoDest forgets the connections of a destination when that is removed, as Linux does since 5.9, so that their
+	// packets are treated as if there were none (net.ipv4.vs.expire_nodest_conn): a SYN that is sent again opens a
+	// connection to another destination. False: such packets are dropped until the connection times out.
 	ExpireNoDest bool
 	// ReuseScheduled chooses a destination anew when a client opens a connection from the port of one that is in
 	// TIME_WAIT or CLOSE (net.ipv4.vs.conn_reuse_mode 1). False: it goes to the same destination.
@@ -140,11 +140,7 @@ func (t *Table) Pick(f Flow, at int64) (netip.AddrPort, Verdict) {
 		c = nil
 	}
 	if c != nil && c.dest.gone {
-		if !t.cfg.ExpireNoDest {
-			return t.refuse(Drop, f)
-		}
-		t.forget(c)
-		c = nil
+		return t.refuse(Drop, f)
 	}
 	if c == nil {
 		var v Verdict

@@ -166,6 +166,25 @@ func TestS15GoneDestination(t *testing.T) {
 	}
 }
 
+// Linux since 5.9: what led to a destination goes with it (expire_nodest_conn), and what led to others stays.
+func TestL21RemovedDestinationTakesItsConnections(t *testing.T) {
+	table := marked(t, Config{ExpireNoDest: true}, "rr", realA, realB)
+	for i := range 10 {
+		table.Pick(syn(port(1000+i)), after(0))
+	}
+	must(t, table.DelDestination(Mark(256), realB))
+	for _, c := range table.Connections(after(1)) {
+		if c.Real.Addr() != realA.Addr() {
+			t.Errorf("%v still leads to %v", c.Client, c.Real)
+		}
+	}
+	d := table.Services(after(1))[0].Destinations
+	if len(d) != 1 || d[0].InActConn != 5 || len(table.conns) != 5 || len(table.requests) != 5 || len(table.replies) != 5 || len(table.trash) != 0 {
+		t.Errorf("destinations %+v, %d connections, %d and %d in the indexes, %d in the trash; want one with 5", d, len(table.conns),
+			len(table.requests), len(table.replies), len(table.trash))
+	}
+}
+
 func TestReturningDestinationKeepsConnections(t *testing.T) {
 	table := marked(t, Config{}, "rr", realA)
 	table.Pick(syn(client), after(0))

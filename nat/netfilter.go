@@ -179,16 +179,46 @@ func (n *Netfilter) track(p *Packet, at int64) (full bool) {
 }
 
 // AlterReplySource tells the connection of p that its replies come from to, and not from where p was sent: the
-// balancer rewrote p's destination and will rewrite the source of replies itself. It does nothing, and returns false,
-// unless p is the packet that begins the connection.
-func (n *Netfilter) AlterReplySource(p *Packet, to netip.AddrPort) bool {
+// balancer rewrote p's destination and will rewrite the source of replies itself. If the table has a connection of p whose
+// replies come from elsewhere, the balancer has forgotten that one and chosen anew, and p begins another in its place: Linux takes
+// the entry out of the table together with the balancer's (ip_vs_conn_drop_conntrack), and would otherwise translate p, but not
+// what answers it. It is false if p's connection is as it should be, or p belongs to none.
+func (n *Netfilter) AlterReplySource(p *Packet, to netip.AddrPort, at int64) bool {
 	c := p.conn
-	if c == nil || c.confirmed || p.reply || !to.Addr().Unmap().Is4() {
+	if c == nil || p.reply || p.related || !to.Addr().Unmap().Is4() {
 		return false
 	}
-	c.reply.src = from4(to.Addr())
+	src, sport := from4(to.Addr()), c.reply.sport
 	if to.Port() != 0 && c.reply.hasPorts() {
-		c.reply.sport = to.Port()
+		sport = to.Port()
 	}
+	if c.reply.src == src && c.reply.sport == sport {
+		return false
+	}
+	if c.confirmed {
+		if c = n.renew(p, at); c == nil {
+			return false
+		}
+	}
+	c.reply.src, c.reply.sport = src, sport
 	return true
+}
+
+// renew replaces p's connection by one that p begins; nil if p cannot. What was decided on p's destination stays.
+func (n *Netfilter) renew(p *Packet, at int64) *conn {
+	_, s, kind := classify(p.Frame)
+	if kind != kindFlow {
+		return nil
+	}
+	old := p.conn
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ct.remove(old)
+	r := n.ct.create(old.orig, s, at)
+	if r.conn == nil {
+		return nil
+	}
+	r.conn.nat = old.nat & (natDst | natDstDone)
+	p.conn, p.state = r.conn, r.state
+	return r.conn
 }

@@ -302,7 +302,7 @@ func TestIPVSUpdatesTheReply(t *testing.T) { // S10, R2
 	}
 	p.Frame.SetDst(ap("10.255.0.7:8000"))
 	p.IPVS, p.Out = true, "eth0"
-	if !n.AlterReplySource(p, ap("10.255.0.7:8000")) {
+	if !n.AlterReplySource(p, ap("10.255.0.7:8000"), sec(0)) {
 		t.Fatal("AlterReplySource refuses the first packet")
 	}
 	n.Run(Output, p, sec(0))
@@ -315,8 +315,43 @@ func TestIPVSUpdatesTheReply(t *testing.T) { // S10, R2
 	if got, want := flow(r.Frame), "10.255.0.7:8000 > 192.168.56.1:5000"; got != want || r.State() != StateEstablished {
 		t.Errorf("answer for the balancer: %s, %v; want %s: its source is the balancer's to change", got, r.State(), want)
 	}
-	if n.AlterReplySource(r, ap("1.2.3.4:5")) {
-		t.Error("AlterReplySource changes a confirmed connection")
+	if n.AlterReplySource(r, ap("1.2.3.4:5"), sec(0)) {
+		t.Error("AlterReplySource changes a connection for a reply")
+	}
+}
+
+// A SYN from a port that one to a real server had which is gone: the balancer has chosen another, and the answers of that must
+// find their way back (L21, S15).
+func TestIPVSChoosesAnew(t *testing.T) {
+	n := New(Config{Env: host{"eth0": "10.255.0.2", "eth1": "172.18.0.2"}})
+	rules(t, n, "-t nat -A POSTROUTING -d 10.255.0.0/16 -m ipvs --ipvs -j SNAT --to-source 10.255.0.2")
+	send := func(at int64, real string) {
+		t.Helper()
+		p := &Packet{Frame: tcpFrame("192.168.56.1:5000", "172.18.0.2:8000", syn), In: "eth1"}
+		n.Run(Prerouting, p, at)
+		n.Early(Input, p, at)
+		p.Frame.SetDst(ap(real))
+		p.IPVS, p.Out = true, "eth0"
+		n.AlterReplySource(p, ap(real), at)
+		n.Run(Output, p, at)
+		n.Run(Postrouting, p, at)
+		if got, want := flow(p.Frame), "10.255.0.2:5000 > "+real; got != want {
+			t.Errorf("to the real server: %s; want %s", got, want)
+		}
+	}
+	send(sec(0), "10.255.0.7:8000")
+	send(sec(1), "10.255.0.7:8000") // again, with no answer
+	if c := n.Connections(sec(1)); len(c) != 1 || c[0].Reply.Src != ap("10.255.0.7:8000") {
+		t.Fatalf("connections = %+v; want one", c)
+	}
+	send(sec(3), "10.255.0.8:8000")
+	r := &Packet{Frame: tcpFrame("10.255.0.8:8000", "10.255.0.2:5000", syn|ack), In: "eth0"}
+	n.Run(Prerouting, r, sec(3))
+	if got, want := flow(r.Frame), "10.255.0.8:8000 > 192.168.56.1:5000"; got != want || r.State() != StateEstablished {
+		t.Errorf("answer for the balancer: %s, %v; want %s", got, r.State(), want)
+	}
+	if c := n.Connections(sec(3)); len(c) != 1 || c[0].Reply.Src != ap("10.255.0.8:8000") || c[0].State != "SYN_RECV" {
+		t.Errorf("connections = %+v; want the new one alone", c)
 	}
 }
 

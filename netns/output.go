@@ -114,7 +114,7 @@ func (ns *Namespace) balance(p *pass) bool {
 	case lb.Handled:
 		p.IPVS = true
 		if nf := ns.filter.Load(); nf != nil {
-			nf.AlterReplySource(&p.Packet, to)
+			nf.AlterReplySource(&p.Packet, to, p.at)
 		}
 		return true
 	case lb.NoDestination:
