@@ -89,15 +89,23 @@ func (n *nslookup) option(text string, port *uint16) bool {
 	return false
 }
 
-// ask asks for one type of the name, with each domain of the search list until there are records. nil: nobody answered.
-func (n *nslookup) ask(ctx context.Context, c *Call, typ dns.Type) (r *dns.Reply) {
+// ask asks for one type of the name, with each domain of the search list until there are records; a name without such
+// ones counts more than one that does not exist, as in res_search. nil: nobody answered.
+func (n *nslookup) ask(ctx context.Context, c *Call, typ dns.Type) (best *dns.Reply) {
 	for _, name := range n.conf.Candidates(n.name) {
 		q := &digQuery{servers: n.servers, name: name, typ: typ, timeout: n.timeout, tries: n.tries}
-		if r = q.ask(ctx, c.Sys); r == nil || len(r.Records()) > 0 {
+		r := q.ask(ctx, c.Sys)
+		if r == nil {
+			return best
+		}
+		if best == nil || !best.OK() || len(r.Records()) > 0 {
+			best = r
+		}
+		if len(r.Records()) > 0 {
 			break
 		}
 	}
-	return r
+	return best
 }
 
 // nslookupRecords prints the records of one type.
