@@ -257,3 +257,25 @@ func TestIPVlanNetworks(t *testing.T) {
 		t.Errorf("macvlan beside ipvlan: %v", err)
 	}
 }
+
+// TestMacvlanPlan is the rest of V11 and V12: addresses that others have are named to the engine, and the MTU is the parent's.
+func TestMacvlanPlan(t *testing.T) {
+	r := newRig(t)
+	for _, mtu := range []int{1400, 9000} {
+		c := r.host(fmt.Sprintf("host-%d", mtu), fmt.Sprintf("192.168.1.%d/24", mtu/100), nil)
+		eth0, ok := c.Host().Interface("eth0")
+		if !ok {
+			t.Fatal("no eth0")
+		}
+		if err := eth0.SetMTU(mtu); err != nil {
+			t.Fatal(err)
+		}
+		cfg := macvlanNet("macvlan", "eth0")
+		cfg.AuxAddresses = map[string]netip.Addr{"host-b": netip.MustParseAddr("192.168.1.2"), "printer": netip.MustParseAddr("192.168.1.3")}
+		n := r.network(c, cfg)
+		ep := r.container(c, fmt.Sprintf("c%d", mtu), on("macvlan")).Endpoints()[0]
+		if ep.IP().String() != "192.168.1.4" || n.MTU() != mtu || ep.Interface().MTU() != mtu {
+			t.Errorf("the first container has %s, its network MTU %d, its interface %d; want 192.168.1.4 and %d", ep.IP(), n.MTU(), ep.Interface().MTU(), mtu)
+		}
+	}
+}
