@@ -94,7 +94,9 @@ func (o *opener) one(f *fabric.Frame, p []byte) fabric.DropReason {
 		a.replayed.Add(1)
 		return fabric.DropESPReplay
 	}
-	data, next, err := a.sa.Open(o.room[o.used:], p, &o.scratch)
+	room := o.room[o.used:]
+	o.used += esp.OpenRoom(len(p))
+	data, next, err := a.sa.Open(room, p, &o.scratch)
 	switch {
 	case errors.Is(err, esp.ErrICV):
 		a.broken.Add(1)
@@ -135,7 +137,6 @@ func (o *opener) datagram(f *fabric.Frame, data []byte, next byte) fabric.DropRe
 		o.from = from
 	}
 	o.cutter.add(data[wire.UDPLen:u.Len()])
-	o.used += len(data)
 	return 0
 }
 

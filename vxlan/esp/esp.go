@@ -32,9 +32,11 @@ const (
 	// Spare is how much memory Seal needs behind the packet that it makes.
 	Spare = tagLen - ICVLen
 
-	trailerLen = 2  // pad length and next header
-	align      = 4  // RFC 4303 section 2.4
-	tagLen     = 16 // what AES-GCM computes, of which ICVLen bytes travel
+	trailerLen = 2 // pad length and next header
+	align      = 4 // RFC 4303 section 2.4
+	blockLen   = aes.BlockSize
+	tagLen     = 16    // what AES-GCM computes, of which ICVLen bytes travel
+	maxLen     = 65535 // of a packet, for an IP header tells its length
 )
 
 // The errors of Open.
@@ -67,7 +69,9 @@ type SA struct {
 	Src, Dst netip.Addr
 	SPI      uint32
 	Key      Key
+	block    cipher.Block
 	aead     cipher.AEAD
+	lengths  lengths
 }
 
 // NewSA returns the association of what goes from src to dst under key.
@@ -80,7 +84,7 @@ func NewSA(src, dst netip.Addr, key Key) (*SA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("esp key %d: %w", key.Tag, err)
 	}
-	return &SA{Src: src, Dst: dst, SPI: SPI(src, dst, key.Tag), Key: key, aead: aead}, nil
+	return &SA{Src: src, Dst: dst, SPI: SPI(src, dst, key.Tag), Key: key, block: block, aead: aead, lengths: newLengths(block)}, nil
 }
 
 // KeyMaterial returns the key with its salt behind it, as `ip xfrm state` and Wireshark take it. The salt is the SPI (X2).
@@ -89,7 +93,7 @@ func (s *SA) KeyMaterial() []byte { return binary.BigEndian.AppendUint32(s.Key.V
 // Scratch is memory to work with. Its zero value is ready.
 type Scratch struct {
 	nonce [SaltLen + IVLen]byte
-	again []byte
+	tag   [tagLen]byte
 }
 
 func (w *Scratch) setNonce(s *SA, iv []byte) []byte {
@@ -128,27 +132,34 @@ func Number(b []byte) (spi, seq uint32, ok bool) {
 }
 
 // OpenRoom returns how much room Open needs for a packet of n bytes.
-func OpenRoom(n int) int { return max(0, n-Front-ICVLen) + tagLen }
+func OpenRoom(n int) int { return blockLen + max(0, n-Front-ICVLen) + tagLen }
 
 // Open opens packet b into room, which must have at least OpenRoom(len(b)) bytes and not overlap b. It returns what was
 // sealed, a part of room, and what that is.
 //
-// Go's AES-GCM knows no integrity value as short as this one, so Open lets it encrypt twice: first what came, which decrypts,
-// for AES-GCM adds one stream of bytes either way; and then what came of that, whose tag is the one to compare.
+// Go's AES-GCM opens no integrity value as short as this one, so Open asks it twice, for a tag only and for the data. The tag is that of a
+// message of which nothing is encrypted, mended by what the lengths differ in. The data come of encrypting what is encrypted, for AES-GCM
+// adds one stream of bytes either way; cipher.NewCTR would do that alone, but takes 512 bytes from the heap for each packet.
 func (s *SA) Open(room, b []byte, w *Scratch) (data []byte, next byte, err error) {
-	if len(b) < SealedLen(0) || (len(b)-Front-ICVLen)%align != 0 {
+	switch {
+	case len(b) < SealedLen(0) || (len(b)-Front-ICVLen)%align != 0:
 		return nil, 0, ErrTruncated
+	case len(b) > maxLen:
+		return nil, 0, ErrMalformed
 	}
 	nonce := w.setNonce(s, b[HeaderLen:Front])
 	n := len(b) - Front - ICVLen
-	data = s.aead.Seal(room[:0], nonce, b[Front:Front+n], nil)[:n]
-	if cap(w.again) < n+tagLen {
-		w.again = make([]byte, 0, max(2048, n+tagLen))
-	}
-	again := s.aead.Seal(w.again[:0], nonce, data, b[:HeaderLen])
-	if subtle.ConstantTimeCompare(again[n:n+ICVLen], b[Front+n:]) != 1 {
+	room = room[:blockLen+n]
+	copy(room, b[:HeaderLen])
+	clear(room[HeaderLen:blockLen])
+	data = room[blockLen:]
+	copy(data, b[Front:])
+	icv := binary.BigEndian.Uint64(s.aead.Seal(w.tag[:0], nonce, nil, room)) ^ s.lengths.correction(n)
+	binary.BigEndian.PutUint64(w.tag[:], icv)
+	if subtle.ConstantTimeCompare(w.tag[:ICVLen], b[Front+n:]) != 1 {
 		return nil, 0, ErrICV
 	}
+	s.aead.Seal(data[:0], nonce, data, nil)
 	pad, next := int(data[n-2]), data[n-1]
 	if pad+trailerLen > n {
 		return nil, 0, ErrMalformed
