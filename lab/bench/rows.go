@@ -28,6 +28,8 @@ func throughput() []row {
 			goals: atLeast(OfRatio, 2.5), measure: overTCP(vip, (*rig).balanced), against: kernelVIP},
 		{name: "tcp-vxlan", work: "TCP, two containers over VXLAN on the simulated underlay", unit: unit, peer: "kernel vxlan" + viaIperf,
 			goals: atLeast(OfRatio, 2), measure: overTCP(containerAddr(1), (*rig).overlay), against: kernelVXLAN},
+		{name: "tcp-mesh", work: "TCP from outside to a published port, by the routing mesh and VXLAN to a task on another host", unit: unit,
+			peer: "kernel vxlan alone" + viaIperf, goals: atLeast(OfRatio, 1.5), measure: overTCP(hostIP, (*rig).mesh), against: kernelVXLAN},
 		{name: "tcp-vxlan-esp", work: "the same, the overlay encrypted (ESP, AES-GCM)", unit: unit, peer: "kernel vxlan and xfrm" + viaIperf,
 			goals: append(atLeast(OfValue, 5), atLeast(OfRatio, 1)...), measure: overTCP(containerAddr(1), (*rig).encrypted), against: kernelESP},
 		{name: "tcp-vxlan-udp", work: "TCP over VXLAN over real UDP between two processes", unit: unit, peer: "kernel vxlan" + viaIperf,

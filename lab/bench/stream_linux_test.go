@@ -21,6 +21,7 @@ func BenchmarkStream(b *testing.B) {
 		{"bridge", (*rig).pair, containerAddr(1)},
 		{"published", (*rig).publishing, hostIP},
 		{"vxlan", (*rig).overlay, containerAddr(1)},
+		{"mesh", (*rig).mesh, hostIP},
 		{"vxlan-esp", (*rig).encrypted, containerAddr(1)},
 	} {
 		b.Run(way.name, func(b *testing.B) {
