@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
 	"github.com/netsim-lab/netsim/lab/topology"
@@ -44,6 +45,14 @@ func (l *Lab) startDocker(ctx context.Context) error {
 }
 
 func (l *Lab) modern() bool { return l.spec.Compat == topology.CompatModern }
+
+// release is the version of Docker that the lab's engines say they have.
+func (l *Lab) release() api.Release {
+	if l.spec.Compat == topology.Compat1703 {
+		return api.Release1703
+	}
+	return api.ReleaseToday
+}
 
 // startEngine makes a host's network controller and engine.
 func (l *Lab) startEngine(m *machine) error {

@@ -24,7 +24,7 @@ func (l *Lab) serveDocker(ctx context.Context, dir *runDir) {
 		if eng == nil {
 			continue
 		}
-		cfg := api.Config{Engine: eng, Modern: l.modern(), Log: l.log}
+		cfg := api.Config{Engine: eng, Modern: l.modern(), Release: l.release(), Log: l.log}
 		if dir != nil {
 			cfg.Socket = filepath.Join(dir.path, dockerSocket(m.name))
 			if err := api.CheckSocket(cfg.Socket); err != nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/netsim-lab/netsim/docker/api"
 	"github.com/netsim-lab/netsim/docker/shell"
 )
 
@@ -87,7 +86,7 @@ func (l *Lab) machineList(c *shell.Call, args []string) int {
 	w := tabwriter.NewWriter(c.Out, 5, 1, 3, ' ', 0)
 	fmt.Fprint(w, "NAME\tACTIVE\tDRIVER\tSTATE\tURL\tSWARM\tDOCKER\tERRORS\n") //nolint:errcheck // Flush tells
 	for _, m := range l.dockerMachines() {
-		fmt.Fprintf(w, "%s\t-\tnetsim\tRunning\t%s\t\tv%s\t\n", m.name, machineURL(m), api.EngineVersion) //nolint:errcheck // Flush tells
+		fmt.Fprintf(w, "%s\t-\tnetsim\tRunning\t%s\t\tv%s\t\n", m.name, machineURL(m), l.release().Engine) //nolint:errcheck // Flush tells
 	}
 	if w.Flush() != nil {
 		return 1

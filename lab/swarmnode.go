@@ -35,7 +35,7 @@ const (
 func (l *Lab) newSwarmNode(m *machine, eng *engine.Engine) (*swarmNode, error) {
 	n := &swarmNode{disk: &node.Disk{}}
 	x := executor.Config{
-		Engine: eng, NS: m.ns, Name: m.name, Addr: m.addr.Addr(), Log: l.log, EngineVersion: api.EngineVersion,
+		Engine: eng, NS: m.ns, Name: m.name, Addr: m.addr.Addr(), Log: l.log, EngineVersion: l.release().Engine,
 		Managers: n.managers, Resource: n.resource, Turns: l.turns,
 	}
 	if !l.modern() {

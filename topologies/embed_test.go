@@ -63,7 +63,7 @@ func TestFabricsCarryThePetsUnchanged(t *testing.T) {
 		return text, steps
 	}
 	want, wantSteps := app("pets-overlay")
-	wantSteps = wantSteps[slices.Index(wantSteps, "The admin service on both networks")+1:]
+	wantSteps = wantSteps[slices.Index(wantSteps, "All five run")+1:]
 	for _, name := range []string{"spine-leaf", "three-tier"} {
 		got, steps := app(name)
 		if got != want {

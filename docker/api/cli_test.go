@@ -110,12 +110,17 @@ func TestCLI(t *testing.T) {
 	for _, path := range scripts {
 		name := strings.TrimSuffix(filepath.Base(path), ".txt")
 		t.Run(name, func(t *testing.T) {
-			modern := func(c *Config) { c.Modern = strings.Contains(name, "modern") }
+			era := func(c *Config) {
+				c.Modern = strings.Contains(name, "modern")
+				if strings.Contains(name, "17.03") {
+					c.Release = Release1703
+				}
+			}
 			if !strings.HasPrefix(name, "swarm") {
-				playScript(t, newCLI(t, newRig(t, modern)), path, nil)
+				playScript(t, newCLI(t, newRig(t, era)), path, nil)
 				return
 			}
-			r, f := newSwarmRig(t, modern)
+			r, f := newSwarmRig(t, era)
 			playScript(t, newCLI(t, r), path, f.knows)
 		})
 	}

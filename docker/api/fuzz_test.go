@@ -50,17 +50,18 @@ func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"/v1.50/containers/json", "/images/a/b/json", "/v9/x", "//", "/%2f/..", "/v1.2.3/a", "/containers//start"} {
 		f.Add(seed)
 	}
-	rs := newRoutes()
+	s := New(Config{})
+	rs := s.routes
 	f.Fuzz(func(t *testing.T, path string) {
 		segments, ok := splitPath(path)
 		if !ok {
 			return
 		}
-		v, given, err := parseVersion(segments[0])
+		v, given, err := s.parseVersion(segments[0])
 		if err != nil {
 			return
 		}
-		if v < versionMin || v > versionMax {
+		if v < versionMin || v > s.max {
 			t.Errorf("version %d of %q", v, path)
 		}
 		if given {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -23,7 +22,6 @@ const (
 	version144 apiVersion = 44
 	version148 apiVersion = 48
 	versionMin apiVersion = 24
-	versionMax apiVersion = 50
 )
 
 // call is a request under way.
@@ -111,25 +109,23 @@ func splitPath(escaped string) ([]string, bool) {
 	return segments, true
 }
 
-// parseVersion reads the first segment of a path, v1.41. A path without one is of the highest version.
-func parseVersion(segment string) (v apiVersion, given bool, err error) {
+// parseVersion reads the first segment of a path, v1.41. A path without one is of the engine's highest version.
+func (s *Server) parseVersion(segment string) (v apiVersion, given bool, err error) {
 	text, ok := strings.CutPrefix(segment, "v")
 	if !ok || text == "" || strings.Trim(text, "0123456789.") != "" {
-		return versionMax, false, nil
+		return s.max, false, nil
 	}
-	major, minor, _ := strings.Cut(text, ".")
-	a, errMajor := strconv.Atoi(major)
-	b, errMinor := strconv.Atoi(minor)
+	major, minor, ok := splitVersion(text)
 	switch {
-	case errMajor != nil || errMinor != nil:
+	case !ok:
 		return 0, true, invalid("invalid API version %s: give it as 1.41", text)
-	case a > 1 || a == 1 && b > int(versionMax):
-		return 0, true, invalid("client version %s is too new. Maximum supported API version is %s", text, Version)
-	case a < 1 || b < int(versionMin):
+	case major > 1 || major == 1 && minor > int(s.max):
+		return 0, true, invalid("client version %s is too new. Maximum supported API version is %s", text, s.cfg.Release.Version)
+	case major < 1 || minor < int(versionMin):
 		return 0, true, invalid("client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version",
 			text, MinVersion)
 	}
-	return apiVersion(b), true, nil
+	return apiVersion(minor), true, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -140,10 +136,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.requests.leave()
 	h := w.Header()
-	h.Set("Api-Version", Version)
+	h.Set("Api-Version", s.cfg.Release.Version)
 	h.Set("Docker-Experimental", "false")
 	h.Set("Ostype", "linux")
-	h.Set("Server", "Docker/"+EngineVersion+" (linux)")
+	h.Set("Server", "Docker/"+s.cfg.Release.Engine+" (linux)")
 	if r.Body != nil {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
@@ -159,7 +155,7 @@ func (s *Server) serve(c *call) error {
 	if !ok {
 		return errNoPage
 	}
-	v, given, err := parseVersion(segments[0])
+	v, given, err := s.parseVersion(segments[0])
 	if err != nil {
 		return err
 	}

@@ -18,11 +18,11 @@ import (
 
 // Versions of the API.
 const (
-	Version    = "1.50" // announced, and the highest served
+	Version    = "1.50" // announced by an engine of today, and the highest served
 	MinVersion = "1.24" // the lowest served
 )
 
-// EngineVersion is the version that the engine says it has: that of the API, with a word on what it is.
+// EngineVersion is the version that an engine of today says it has: that of the API, with a word on what it is.
 const EngineVersion = "28.2.2-netsim"
 
 const (
@@ -48,6 +48,8 @@ type Config struct {
 	Socket string
 	// Modern has inspects and ports look as those of today's engines, not as those of 2017.
 	Modern bool
+	// Release is the version of Docker that the engine has, and so of the API; zero: ReleaseToday.
+	Release Release
 	// Swarm is the engine's side of a swarm; nil: it is in none, and cannot be.
 	Swarm Swarm
 	Log   *slog.Logger // nil: silent
@@ -57,6 +59,7 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	engine *engine.Engine
+	max    apiVersion // the highest served
 	log    *slog.Logger
 	routes routes
 	mem    *memListener
@@ -109,8 +112,9 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Release = cmp.Or(cfg.Release, ReleaseToday)
 	return &Server{
-		cfg: cfg, engine: cfg.Engine, log: cfg.Log, routes: newRoutes(), mem: newMemListener(), ready: make(chan struct{}),
+		cfg: cfg, engine: cfg.Engine, max: cfg.Release.highest(), log: cfg.Log, routes: newRoutes(), mem: newMemListener(), ready: make(chan struct{}),
 	}
 }
 

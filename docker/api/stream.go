@@ -72,7 +72,7 @@ func (st *stream) open(c *call, tty, reads bool) error {
 	// The server may have left a deadline of its own on the connection.
 	err = errors.Join(conn.SetDeadline(time.Time{}))
 	if err == nil {
-		_, err = io.WriteString(st, head+"Api-Version: "+Version+"\r\nDocker-Experimental: false\r\nOstype: linux\r\n\r\n")
+		_, err = io.WriteString(st, head+"Api-Version: "+c.s.cfg.Release.Version+"\r\nDocker-Experimental: false\r\nOstype: linux\r\n\r\n")
 	}
 	if !reads {
 		st.wg.Go(func() { _, _ = io.Copy(io.Discard, st) }) // up to the end, whatever it is

@@ -40,13 +40,14 @@ func (c *call) ping() error {
 
 // versionInfo answers docker version.
 func (c *call) versionInfo() error {
+	is := c.s.cfg.Release
 	v := types.Version{
-		Version: EngineVersion, APIVersion: Version, MinAPIVersion: MinVersion, GitCommit: "netsim", GoVersion: runtime.Version(),
+		Version: is.Engine, APIVersion: is.Version, MinAPIVersion: MinVersion, GitCommit: "netsim", GoVersion: runtime.Version(),
 		Os: "linux", Arch: runtime.GOARCH, KernelVersion: kernelVersion, BuildTime: "",
 	}
 	v.Platform.Name = platformName
-	v.Components = []types.ComponentVersion{{Name: "Engine", Version: EngineVersion, Details: map[string]string{
-		"ApiVersion": Version, "MinAPIVersion": MinVersion, "GitCommit": "netsim", "GoVersion": runtime.Version(), "Os": "linux",
+	v.Components = []types.ComponentVersion{{Name: "Engine", Version: is.Engine, Details: map[string]string{
+		"ApiVersion": is.Version, "MinAPIVersion": MinVersion, "GitCommit": "netsim", "GoVersion": runtime.Version(), "Os": "linux",
 		"Arch": runtime.GOARCH, "KernelVersion": kernelVersion, "BuildTime": "", "Experimental": "false",
 	}}}
 	return c.json(http.StatusOK, v)
@@ -68,7 +69,7 @@ func (c *call) info() error {
 		RegistryConfig: &registry.ServiceConfig{
 			InsecureRegistryCIDRs: []*registry.NetIPNet{}, IndexConfigs: map[string]*registry.IndexInfo{}, Mirrors: []string{},
 		},
-		NCPU: e.CPUs, MemTotal: e.Memory, DockerRootDir: "/var/lib/docker", Labels: []string{}, ServerVersion: EngineVersion,
+		NCPU: e.CPUs, MemTotal: e.Memory, DockerRootDir: "/var/lib/docker", Labels: []string{}, ServerVersion: s.cfg.Release.Engine,
 		Runtimes: map[string]system.RuntimeWithStatus{"runc": {Runtime: system.Runtime{Path: "runc"}}}, DefaultRuntime: "runc",
 		Swarm: c.swarmInfo(), InitBinary: "docker-init", SecurityOptions: []string{}, CDISpecDirs: []string{},
 		Warnings: []string{simulated},

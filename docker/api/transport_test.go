@@ -36,6 +36,40 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// TestRelease shows what an engine of 2017 serves, and says of itself.
+func TestRelease(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Release = Release1703 })
+	h := r.open(http.MethodHead, "/_ping", "").Header
+	if api, server := h.Get("Api-Version"), h.Get("Server"); api != "1.26" || server != "Docker/17.03.2-netsim (linux)" {
+		t.Errorf("HEAD /_ping: API %q of %q; want 1.26 of 17.03.2", api, server)
+	}
+	for _, row := range []struct {
+		path   string
+		status int
+		text   string
+	}{
+		{"/v1.26/networks", 200, ""},
+		{"/v1.24/networks", 200, ""},
+		{"/networks", 200, ""},
+		{"/v1.27/networks", 400, `{"message":"client version 1.27 is too new. Maximum supported API version is 1.26"}`},
+		{"/v1.50/networks", 400, `{"message":"client version 1.50 is too new. Maximum supported API version is 1.26"}`},
+		{"/v1.23/networks", 400, `{"message":"client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version"}`},
+	} {
+		status, body := r.do(http.MethodGet, row.path, "")
+		if status != row.status || row.text != "" && body != row.text {
+			t.Errorf("GET %s = %d %s; want %d %s", row.path, status, body, row.status, row.text)
+		}
+	}
+	var v struct {
+		Version, MinAPIVersion string
+		API                    string `json:"ApiVersion"`
+	}
+	r.get("/version", &v)
+	if v.Version != "17.03.2-netsim" || v.API != "1.26" || v.MinAPIVersion != "1.24" {
+		t.Errorf("GET /version = %+v", v)
+	}
+}
+
 func TestSwarmHeader(t *testing.T) {
 	f := newFakeSwarm()
 	r := newRig(t, func(c *Config) { c.Swarm = f })

@@ -11,7 +11,9 @@
 //
 // # Defaults
 //
-//   - name: the file's base name without its extension; seed: 1; compat: guide
+//   - name: the file's base name without its extension; seed: 1; compat: guide, which is Docker of 2017 as far as networks go,
+//     with today's API; "17.03" has the API of then, too (1.26), to which docker service create, scale and update return
+//     at once and newer flags are unknown; modern has the networks of today
 //   - networks: driver bridge; host: for bridge, macvlan and ipvlan networks the hosts
 //     whose containers use the network, or every engine host if none does; parent: none, which
 //     keeps a macvlan or ipvlan network on its host; mode: bridge of macvlan, l2 of ipvlan;

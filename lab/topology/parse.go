@@ -147,7 +147,7 @@ func (r *reader) spec(n *yaml.Node) *Spec {
 		"name":        r.labName(&s.Name),
 		"description": r.text(&s.Description, "description"),
 		"guide":       r.text(&s.Guide, "guide"),
-		"compat":      choice(r, &s.Compat, "compat", CompatGuide, CompatModern),
+		"compat":      choice(r, &s.Compat, "compat", CompatGuide, Compat1703, CompatModern),
 		"seed":        r.seed(&s.Seed),
 		"fabric":      func(n *yaml.Node) { r.fabric(n, &s.Fabric) },
 		"swarm":       func(n *yaml.Node) { s.Swarm = r.swarm(n) },

@@ -8,9 +8,10 @@ import (
 // Compat names the era of Docker that a lab imitates.
 type Compat string
 
-// The eras: the guide's (1.12 to 17.03), which is the default, and today's.
+// The eras: the guide's (1.12 to 17.03), which is the default, the same with the API of 17.03, and today's.
 const (
 	CompatGuide  Compat = "guide"
+	Compat1703   Compat = "17.03"
 	CompatModern Compat = "modern"
 )
 
