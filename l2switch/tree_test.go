@@ -63,7 +63,7 @@ func (g *grove) port(sw int, name string, p fabric.Port, cfg PortConfig) *Port {
 // until waits for what must happen.
 func (g *grove) until(what string, is func() bool) {
 	g.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			for _, sw := range g.sws {
 				tree, _ := sw.Tree()

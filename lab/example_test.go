@@ -23,7 +23,7 @@ func ExampleBuilder() {
 		fmt.Println(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	l, err := lab.Start(ctx, spec, lab.Config{})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/netsim-lab/netsim/docker/shell"
 	"github.com/netsim-lab/netsim/fabric"
@@ -147,9 +146,14 @@ func TestExplainTellsOnlyOfItsCommand(t *testing.T) {
 
 func TestExplainEndsWithItsContext(t *testing.T) {
 	l := start(t, explained, Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(soon(t))
 	defer cancel()
-	s, _, err := l.Explain(ctx, ExecRequest{Node: "a", Argv: []string{"ping", "-i", "0.02", "10.1.0.1"}}, shell.Stdio{})
+	lines := 0
+	s, _, err := l.Explain(ctx, ExecRequest{Node: "a", Argv: []string{"ping", "-i", "0.02", "10.1.0.1"}}, shell.Stdio{Out: writerFunc(func() {
+		if lines++; lines == 4 { // three answers
+			cancel()
+		}
+	})})
 	if err == nil || s == nil || len(s.Flows) != 1 || len(s.Flows[0].Packets) < 4 {
 		t.Errorf("Explain = %+v, %v; want a story and the end of the context", s, err)
 	}

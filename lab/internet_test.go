@@ -33,7 +33,7 @@ containers:
 func said(t *testing.T, l *Lab, node, line string) (string, int) {
 	t.Helper()
 	var out strings.Builder
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	exit, err := l.MustNode(node).Run(ctx, line, shell.Stdio{Out: &out, Err: &out})
 	if err != nil {

@@ -139,7 +139,7 @@ func TestExposedPortHalfCloses(t *testing.T) {
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, append([]byte("got "), big...)) {
 		t.Errorf("read %d bytes, %v; want %d", len(got), err, len(big)+4)
 	}
@@ -201,7 +201,7 @@ func TestProxyConnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		return conn, bufio.NewReader(conn)
 	}
 	conn, r := dial()

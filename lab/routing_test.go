@@ -58,7 +58,7 @@ func TestRoutedFabricShrugsOffACutCable(t *testing.T) {
 				t.Fatalf("connection %d without %v: %v", i, cut, err)
 			}
 		}
-		if took := time.Since(begun); took > 8*time.Second {
+		if took := time.Since(begun); took > 30*time.Second {
 			t.Errorf("it took %v until all connections went on without %v", took, cut)
 		}
 		setLink(t, l, cut, &up)
@@ -145,7 +145,7 @@ func dialEcho(t *testing.T, n *Node, address string) *probeConn {
 
 // ask sends a byte and waits for it to come back.
 func (p *probeConn) ask() error {
-	if err := p.c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := p.c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	if _, err := p.c.Write([]byte("x")); err != nil {

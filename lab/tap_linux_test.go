@@ -177,7 +177,7 @@ func echoDatagrams() error {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	for _, size := range []int{1, 17, 1472, 5000} {
 		out, in := bytes.Repeat([]byte{byte(size)}, size), make([]byte, 9000)
 		if _, err := c.Write(out); err != nil {

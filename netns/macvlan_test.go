@@ -39,7 +39,7 @@ func ipvlanOn(lower *Interface, mode IPVlanMode) func(*Namespace, InterfaceConfi
 // reaches holds whether a ping is answered against what is wanted.
 func (l *lab) reaches(from *Namespace, to string, want bool) {
 	l.Helper()
-	patience := 5 * time.Second
+	patience := patience
 	if !want {
 		patience = 150 * time.Millisecond
 	}

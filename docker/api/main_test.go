@@ -63,7 +63,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	spawn(r.s.Run)
 	select {
 	case <-r.s.Ready():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the server does not serve")
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return r.s.Dial(ctx) }}
@@ -130,7 +130,7 @@ func (r *rig) get(path string, v any) {
 
 func soon(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

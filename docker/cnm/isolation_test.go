@@ -173,7 +173,7 @@ func isolationWant(src, dst spot, port int, modern bool) string {
 func verdict(ns *netns.Namespace, to netip.AddrPort) string {
 	rec := fabric.NewRecorder()
 	defer rec.Stop()
-	ctx, cancel := context.WithTimeout(fabric.Follow(context.Background(), rec), 20*time.Second)
+	ctx, cancel := context.WithTimeout(fabric.Follow(context.Background(), rec), time.Minute)
 	defer cancel()
 	dropped := make(chan string, 1)
 	go func() {

@@ -44,7 +44,7 @@ type swarmHost struct {
 // newSwarmLab brings up a swarm of n hosts, host-a and so on, at 192.168.1.2 and so on.
 func newSwarmLab(t testing.TB, n int) *swarmLab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	l := &swarmLab{cluster: newCluster(), t: t, tor: l2switch.New(l2switch.Config{Name: "tor"}), ctx: ctx}
 	t.Cleanup(func() {
 		cancel()

@@ -161,7 +161,7 @@ func ping(ctx context.Context, from *netns.Namespace, to netip.Addr) (fate, erro
 // station to every address and port, and why not (V3 to V6, acceptance 19).
 func TestMacvlanIsolation(t *testing.T) {
 	r := newTrunkRig(t)
-	ctx, cancel := context.WithTimeout(r.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	var mu sync.Mutex

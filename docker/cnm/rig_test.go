@@ -156,7 +156,7 @@ func ask(ns *netns.Namespace, address string, patience time.Duration) (string, e
 }
 
 const (
-	soon  = 5 * time.Second
+	soon  = time.Minute
 	never = 250 * time.Millisecond // long enough for an answer that must not come
 )
 

@@ -11,7 +11,7 @@ import (
 // A program that has no handler for a signal does not get it as process 1: it lives until it is killed.
 func TestStopSignals(t *testing.T) {
 	e, _, _ := newEngine(t, 1)
-	short := 30 * time.Millisecond
+	short, long := 30*time.Millisecond, time.Minute
 	for _, row := range []struct {
 		show   string
 		cfg    engine.ContainerConfig
@@ -27,14 +27,16 @@ func TestStopSignals(t *testing.T) {
 		{"redis ends", engine.ContainerConfig{Image: "redis"}, "TERM", 0},
 		{"python ignores SIGTERM", engine.ContainerConfig{Image: "chrch/web", Env: []string{"ROLE=cat", "DB=127.0.0.1:1"}}, "", 137},
 	} {
-		row.cfg.StopTimeout = &short
+		if row.cfg.StopTimeout = &long; row.status == 137 {
+			row.cfg.StopTimeout = &short
+		}
 		c := run(t, e, row.cfg)
 		eventually(t, row.show+": it serves", func() bool { return len(c.Logs()) > 0 || row.cfg.Image != "redis" && row.cfg.Image != "chrch/web" })
 		began := time.Now()
 		if err := c.Stop(soon(t), engine.StopOptions{Signal: row.signal}); err != nil || c.ExitCode() != row.status {
 			t.Errorf("%s: %v, status %d; want %d", row.show, err, c.ExitCode(), row.status)
 		}
-		if d := time.Since(began); d > 3*time.Second {
+		if d := time.Since(began); d > 30*time.Second {
 			t.Errorf("%s: it took %s", row.show, d)
 		}
 	}

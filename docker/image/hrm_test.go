@@ -141,7 +141,7 @@ func label(value string) map[string]string { return map[string]string{l7.Label: 
 
 // dial connects the client to a port of the mesh.
 func (c *cluster) dial(port string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
 	defer cancel()
 	return c.cs[0].Dial(ctx, "tcp", "10.0.0.3:"+port)
 }

@@ -67,7 +67,7 @@ func (h host) Dial(ctx context.Context, network, address string) (net.Conn, erro
 // address waits until somebody listens on host:port.
 func (l *lab) address(hostPort string) string {
 	l.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		actual, ok := l.ports[hostPort]
@@ -87,7 +87,7 @@ func (l *lab) address(hostPort string) string {
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)
 		}
@@ -139,7 +139,7 @@ func (c *container) wait() int {
 	c.t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatal("the program does not end")
 	}
 	return c.exit
@@ -153,7 +153,7 @@ func (l *lab) redisDo(hostPort string, args ...string) Reply {
 		l.t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	reply, err := RedisCommand(ctx, conn, args...)
 	if err != nil {

@@ -175,7 +175,7 @@ func TestInterrupted(t *testing.T) {
 		"while :; do :; done", "nc c2 83", "sleep 100 | cat", "traceroute -w 50 172.17.0.9", "dig @172.17.0.9 x", "seq 1 1000000000 > /dev/null"} {
 		start := time.Now()
 		b.expectInterrupted(line)
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("%s took %v to end", line, took)
 		}
 	}

@@ -212,19 +212,8 @@ func (d *dumper) write(ctx context.Context, name string, ifaces []*netns.Interfa
 		defer f.Close() //nolint:errcheck // what was written is stored
 		out = f
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var taken atomic.Int64
-	capture := fabric.NewCapture(out, fabric.CaptureConfig{Filter: func(_ fabric.Direction, f *fabric.Frame) bool {
-		if !d.filter(decode(f.AppendSegment(nil, 0))) {
-			return false
-		}
-		n := taken.Add(int64(max(f.Segs, 1)))
-		if d.count > 0 && n >= int64(d.count) {
-			stop()
-			return n-int64(max(f.Segs, 1)) < int64(d.count)
-		}
-		return true
+	capture := fabric.NewCapture(out, fabric.CaptureConfig{Count: uint64(d.count), Filter: func(_ fabric.Direction, f *fabric.Frame) bool {
+		return d.filter(decode(f.AppendSegment(nil, 0)))
 	}})
 	for _, i := range ifaces {
 		defer i.Taps().Add(capture.Interface(i.Name()))()

@@ -174,7 +174,7 @@ func real(t *testing.T, line string) (string, int) {
 	if err != nil {
 		return "", -1
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Args[0], cmd.Env = argv[0], append(cmd.Environ(), "LC_ALL=C")

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Two containers with a cable each to their host: the host is between them.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	var group sync.WaitGroup
 	spawn := func(run func(context.Context) error) { group.Go(func() { _ = run(ctx) }) }
 	defer group.Wait()

@@ -43,7 +43,7 @@ func plugin(t *testing.T, socket string) (kill func()) {
 	if err := cmd.Start(); err != nil {
 		t.Skipf("this test runs itself as a plug-in: %v", err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()

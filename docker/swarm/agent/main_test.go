@@ -61,7 +61,8 @@ func (m *manager) MemoryStore() *store.MemoryStore { return m.store }
 func (m *manager) lead() (stop func()) {
 	d := dispatcher.New()
 	d.Init(m, dispatcher.DefaultConfig(), nil, m.creds)
-	m.wg.Go(func() {
+	var run sync.WaitGroup // not m.wg: a session may begin while it is stopped
+	run.Go(func() {
 		if err := d.Run(m.ctx); err != nil {
 			m.t.Error(err)
 		}
@@ -74,7 +75,7 @@ func (m *manager) lead() (stop func()) {
 		if err := d.Stop(); err != nil {
 			m.t.Error(err)
 		}
-		m.wg.Wait()
+		run.Wait()
 	}
 }
 

@@ -166,6 +166,7 @@ func (c *core) proposeChange(t ticket, typ pb.ConfChangeType, check func(*core) 
 // follower. It refuses with ErrLastManager and with ErrQuorum. A leader that is to go hands its part to another first.
 // The member that is removed ends its Run with ErrRemoved.
 func (n *Node) Remove(ctx context.Context, node string) error {
+	asked := false // and nobody knows what came of it: a leader that is removed may end before it has answered
 	for {
 		leader, err := n.AwaitLeader(ctx)
 		if err != nil {
@@ -184,8 +185,13 @@ func (n *Node) Remove(ctx context.Context, node string) error {
 				return m, false, err
 			})
 		}
-		if !again(err) {
+		switch lost := lostAnswer(err) && ctx.Err() == nil; {
+		case asked && errors.Is(err, ErrUnknownMember):
+			return nil // it was done
+		case !again(err) && !lost:
 			return err
+		default:
+			asked = asked || lost
 		}
 		if err := n.pause(ctx); err != nil {
 			return err

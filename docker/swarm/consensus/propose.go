@@ -3,6 +3,8 @@ package consensus
 import (
 	"context"
 	"errors"
+	"io"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/raft/v3"
@@ -42,6 +44,11 @@ func (n *Node) Propose(ctx context.Context, command []byte) (result []byte, err 
 
 // again tells whether a call to the leader did nothing and may be repeated.
 func again(err error) bool { return errors.Is(err, errNotLeader) || errors.Is(err, rpc.ErrNotSent) }
+
+// lostAnswer tells whether a call to the leader ended without its answer, and may have been done.
+func lostAnswer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
 
 // AwaitLeader blocks until somebody leads, and tells who. It fails with ErrNoLeader when there has been nobody for long.
 func (n *Node) AwaitLeader(ctx context.Context) (Leader, error) {

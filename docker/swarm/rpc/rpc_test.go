@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func FuzzReadFrame(f *testing.F) {
 	good, err := frame{kind: kindRequest, method: "raft.step", body: []byte("body")}.encode(DefaultLimit)
