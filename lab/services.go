@@ -42,6 +42,10 @@ func (s services) Services() []image.Service {
 	if err != nil {
 		return nil
 	}
+	networks, err := control.ListNetworks(ctx, &swarmapi.ListNetworksRequest{})
+	if err != nil {
+		return nil
+	}
 	tasks := map[string][]image.ServiceTask{}
 	for _, t := range running.Tasks {
 		if t.Status.State == swarmapi.TaskStateRunning && t.DesiredState == swarmapi.TaskStateRunning {
@@ -50,7 +54,9 @@ func (s services) Services() []image.Service {
 	}
 	var all []image.Service
 	for _, x := range known.Services {
-		out := image.Service{Name: x.Spec.Annotations.Name, Labels: x.Spec.Annotations.Labels, Tasks: tasks[x.ID]}
+		out := image.Service{
+			Name: x.Spec.Annotations.Name, Labels: x.Spec.Annotations.Labels, Tasks: tasks[x.ID], Networks: serviceNetworks(x, networks.Networks),
+		}
 		if x.Spec.Endpoint != nil {
 			for _, p := range x.Spec.Endpoint.Ports {
 				if p.Protocol == swarmapi.ProtocolTCP {
@@ -59,6 +65,31 @@ func (s services) Services() []image.Service {
 			}
 		}
 		all = append(all, out)
+	}
+	return all
+}
+
+// serviceNetworks returns the networks that a service is on, in its order.
+func serviceNetworks(s *swarmapi.Service, known []*swarmapi.Network) (all []image.ServiceNetwork) {
+	on := s.Spec.Task.Networks
+	if len(on) == 0 {
+		on = s.Spec.Networks // as clients of old send them
+	}
+	for _, a := range on {
+		for _, n := range known {
+			if a.Target != n.ID && a.Target != n.Spec.Annotations.Name {
+				continue
+			}
+			out := image.ServiceNetwork{Name: n.Spec.Annotations.Name, Labels: n.Spec.Annotations.Labels}
+			if s.Endpoint != nil {
+				for _, v := range s.Endpoint.VirtualIPs {
+					if p, err := netip.ParsePrefix(v.Addr); v.NetworkID == n.ID && err == nil {
+						out.VIP = p.Addr()
+					}
+				}
+			}
+			all = append(all, out)
+		}
 	}
 	return all
 }

@@ -16,6 +16,7 @@ var builtin = []func() *Image{
 	webImage,
 	dockerDemoImage,
 	hrmImage,
+	interlockImage,
 	netshootImage,
 	nginxImage,
 	redisImage,

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"reflect"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,7 +16,7 @@ import (
 )
 
 // hrmImage is the HTTP routing mesh of Docker's Universal Control Plane. As the service ucp-hrm on the network ucp-hrm
-// that publishes 80:8080 and 8443:8443 it leads requests to the services whose labels ask for them (G1-G10).
+// that publishes 80:8080 and 8443:8443 it leads requests to the services whose labels ask for them (G1-G11).
 func hrmImage() *Image {
 	return &Image{
 		Name: "docker/ucp-hrm", Size: 20_119_552, Created: built(2016, 11, 9),
@@ -30,16 +28,31 @@ func hrmImage() *Image {
 	}
 }
 
+// interlockImage is the same mesh as UCP 3 calls it, with the ports of its nginx (G11). It reads the labels itself, which in UCP the
+// services ucp-interlock and ucp-interlock-extension do for it.
+func interlockImage() *Image {
+	return &Image{
+		Name: "docker/ucp-interlock-proxy", Size: 18_571_264, Created: built(2018, 4, 17),
+		Entrypoint:   []string{"/bin/ucp-interlock-proxy", "-http=:80", "-tls=:443", "-network=ucp-interlock"},
+		Env:          []string{defaultPath},
+		ExposedPorts: []string{"80/tcp", "443/tcp"},
+		Programs:     map[string]Program{"ucp-interlock-proxy": hrm},
+		Tools:        ToolsBusybox,
+	}
+}
+
 // hrmPoll is how often the mesh looks at the services where nobody tells it of a change; UCP's looks every minute (G3).
 const hrmPoll = time.Second
 
-// hrm serves HTTP on :8080 and TLS on :8443, or where its flags say.
+// hrm serves HTTP on :8080 and TLS on :8443, or where its flags say, and tells what it has done: each request in its log, and
+// sums at statsAddress.
 func hrm(ctx context.Context, p *Process) int {
 	flags := flag.NewFlagSet("ucp-hrm", flag.ContinueOnError)
 	flags.SetOutput(p.stderr())
 	plain := flags.String("http", ":8080", "listen `address` for HTTP")
 	secure := flags.String("tls", ":8443", "listen `address` for TLS")
 	network := flags.String("network", "ucp-hrm", "`name` of the network that leads to the services")
+	stats := flags.String("stats", statsAddress, "listen `address` for what has been done so far, as text; empty: none")
 	poll := flags.Duration("poll", hrmPoll, "how often to look at the services")
 	switch err := flags.Parse(p.operands()); {
 	case errors.Is(err, flag.ErrHelp):
@@ -55,9 +68,9 @@ func hrm(ctx context.Context, p *Process) int {
 	}
 	log := slog.New(slog.NewTextHandler(p.stderr(), nil))
 	m := &mesh{services: p.Services, network: *network, log: log, router: l7.New(l7.Config{
-		Dial: p.Net.Dial, ConnContext: because, Log: log,
+		Dial: p.Net.Dial, ConnContext: because, Log: log, Access: accessLog(p.Stdout),
 	})}
-	if err := m.serve(ctx, p.Net, *plain, *secure, *poll); err != nil {
+	if err := m.serve(ctx, p.Net, meshAddresses{*plain, *secure, *stats}, *poll); err != nil {
 		_, _ = fmt.Fprintf(p.stderr(), "ucp-hrm: %v\n", err)
 		return 1
 	}
@@ -75,14 +88,20 @@ type mesh struct {
 	wrong  string // what was last said of labels that cannot be read
 }
 
-// serve answers on both addresses until ctx ends.
-func (m *mesh) serve(ctx context.Context, sockets Net, plain, secure string, poll time.Duration) error {
+// meshAddresses are where a mesh listens; stats may be empty.
+type meshAddresses struct{ plain, secure, stats string }
+
+// serve answers on all addresses until ctx ends.
+func (m *mesh) serve(ctx context.Context, sockets Net, at meshAddresses, poll time.Duration) error {
 	g, ctx := errgroup.WithContext(ctx)
 	m.update() // whoever is let in finds the routes
 	for _, s := range []struct {
 		address string
 		serve   func(context.Context, net.Listener) error
-	}{{plain, m.router.Serve}, {secure, m.router.ServeTLS}} {
+	}{{at.stats, m.serveStats}, {at.plain, m.router.Serve}, {at.secure, m.router.ServeTLS}} {
+		if s.address == "" {
+			continue
+		}
 		l, err := sockets.Listen(ctx, "tcp", s.address)
 		if err != nil {
 			g.Go(func() error { return fmt.Errorf("listen on %s: %w", s.address, err) })
@@ -133,27 +152,4 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// routesOf returns the routes that services on a network ask for, older services first. Requests go to tasks that are
-// healthy, TLS connections to all (G9).
-func routesOf(services []Service, network string) ([]l7.Route, error) {
-	var routes []l7.Route
-	var errs []error
-	for _, s := range services {
-		claims, err := l7.Claims(s.Name, s.Labels, s.Ports)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, c := range claims {
-			r := c.Route
-			for _, t := range s.Tasks {
-				if addr := t.Addrs[network]; addr.IsValid() && (t.Healthy || r.Kind == l7.TLS) {
-					r.Backends = append(r.Backends, l7.Backend{Name: t.Name, Addr: netip.AddrPortFrom(addr, c.Port)})
-				}
-			}
-			routes = append(routes, r)
-		}
-	}
-	return slices.Clip(routes), errors.Join(errs...)
 }

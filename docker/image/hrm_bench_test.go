@@ -19,7 +19,7 @@ func BenchmarkMeshRequest(b *testing.B) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	c := newCluster(b, 3)
 	c.serve(2, ":80", hello)
-	c.dir.set(Service{Name: "web", Labels: label("http://web"), Ports: []uint16{80}, Tasks: tasks(2)})
+	c.dir.set(Service{Name: "web", Labels: label("http://web"), Ports: []uint16{80}, Networks: onMesh, Tasks: tasks(2)})
 	c.begin()
 	web := httptest.NewServer(hello)
 	b.Cleanup(web.Close)

@@ -114,7 +114,7 @@ func (c *cluster) run(ns *netns.Namespace) {
 // start runs a program in a container.
 func (c *cluster) start(i int, prog Program, argv []string, env ...string) {
 	c.wg.Go(func() {
-		prog(c.ctx, &Process{Args: argv, Env: env, Hostname: fmt.Sprint("c", i), Net: sockets{c.cs[i]}, Services: &c.dir, Stderr: &c.log})
+		prog(c.ctx, &Process{Args: argv, Env: env, Hostname: fmt.Sprint("c", i), Net: sockets{c.cs[i]}, Services: &c.dir, Stdout: &c.log, Stderr: &c.log})
 	})
 }
 
@@ -137,6 +137,9 @@ func tasks(in ...int) []ServiceTask {
 	return all
 }
 
+// onMesh is the mesh's network.
+var onMesh = []ServiceNetwork{{Name: "ucp-hrm"}}
+
 func label(value string) map[string]string { return map[string]string{l7.Label: value} }
 
 // dial connects the client to a port of the mesh.
@@ -153,16 +156,22 @@ func (c *cluster) get(host, path string) (int, string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return request(c.t, conn, host, path)
+}
+
+// request sends a request, and closes the connection once it is answered.
+func request(t testing.TB, conn net.Conn, host, path string) (int, string) {
+	t.Helper()
 	defer func() { _ = conn.Close() }()
 	_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return resp.StatusCode, string(body)
 }
@@ -190,8 +199,8 @@ func TestG6TheMeshSpreadsPings(t *testing.T) {
 		}
 		c.start(i, dockerDemo, []string{"docker-demo", "-close-conn"}, "TITLE="+title)
 	}
-	c.dir.set(Service{Name: "RED", Labels: label("8080=http://red.example.com"), Ports: []uint16{8080}, Tasks: tasks(2, 3, 4)},
-		Service{Name: "WHITE", Labels: label("8080=http://white.example.com"), Ports: []uint16{8080}, Tasks: tasks(5, 6)})
+	c.dir.set(Service{Name: "RED", Labels: label("8080=http://red.example.com"), Ports: []uint16{8080}, Networks: onMesh, Tasks: tasks(2, 3, 4)},
+		Service{Name: "WHITE", Labels: label("8080=http://white.example.com"), Ports: []uint16{8080}, Networks: onMesh, Tasks: tasks(5, 6)})
 	c.begin()
 	for _, row := range []struct {
 		host, title string
@@ -241,7 +250,7 @@ func TestG3RoutesFollowTheLabels(t *testing.T) {
 			c.dir.all = all
 		}
 		c.begin(flags...)
-		web := Service{Name: "web", Labels: label("80=http://a"), Ports: []uint16{80}, Tasks: tasks(2)}
+		web := Service{Name: "web", Labels: label("80=http://a"), Ports: []uint16{80}, Networks: onMesh, Tasks: tasks(2)}
 		becomes := func(host, want string) {
 			t.Helper()
 			eventually(t, host+" is answered by "+want, func() bool { _, body := c.get(host, "/"); return strings.Contains(body, want) })
@@ -250,7 +259,7 @@ func TestG3RoutesFollowTheLabels(t *testing.T) {
 		put(web)
 		becomes("a", "2")
 		web.Tasks = tasks(3)
-		put(web, Service{Name: "wrong", Labels: label("80=ftp://b"), Ports: []uint16{80}})
+		put(web, Service{Name: "wrong", Labels: label("80=ftp://b"), Ports: []uint16{80}, Networks: onMesh})
 		becomes("a", "3")
 		eventually(t, "the log names the wrong label", func() bool {
 			return strings.Contains(c.log.String(), "service wrong: label com.docker.ucp.mesh.http=80=ftp://b")
@@ -269,7 +278,7 @@ func TestRoutesOf(t *testing.T) {
 	sick := append(tasks(2), ServiceTask{Name: "sick", Addrs: map[string]netip.Addr{"ucp-hrm": container10(3)}},
 		ServiceTask{Name: "elsewhere", Healthy: true, Addrs: map[string]netip.Addr{"other": container10(4)}})
 	labels := map[string]string{l7.Label + ".1": "external_route=http://a,internal_port=81", l7.Label + ".2": "external_route=sni://a,internal_port=443"}
-	got, err := routesOf([]Service{{Name: "web", Labels: labels, Ports: []uint16{80}, Tasks: sick}, {Name: "plain", Tasks: sick}}, "ucp-hrm")
+	got, err := routesOf([]Service{{Name: "web", Labels: labels, Ports: []uint16{80}, Networks: onMesh, Tasks: sick}, {Name: "plain", Tasks: sick}}, "ucp-hrm")
 	want := []l7.Route{
 		{Name: "web", Host: "a", Backends: []l7.Backend{{Name: "t2", Addr: netip.AddrPortFrom(container10(2), 81)}}},
 		{Name: "web", Kind: l7.TLS, Host: "a", Backends: []l7.Backend{ // G9
@@ -293,7 +302,7 @@ func TestG7TLSThroughTheMesh(t *testing.T) {
 	server.Listener = l
 	server.StartTLS()
 	defer server.Close()
-	c.dir.set(Service{Name: "web", Labels: label("external_route=sni://web.example.com,internal_port=443"), Ports: []uint16{443}, Tasks: tasks(2)})
+	c.dir.set(Service{Name: "web", Labels: label("external_route=sni://web.example.com,internal_port=443"), Ports: []uint16{443}, Networks: onMesh, Tasks: tasks(2)})
 	c.begin()
 	raw, err := c.dial("8443")
 	if err != nil {
@@ -319,7 +328,7 @@ func TestWebSocketThroughTheMesh(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
 		_, _ = io.Copy(conn, rw)
 	}))
-	c.dir.set(Service{Name: "web", Labels: label("http://chat"), Ports: []uint16{80}, Tasks: tasks(2)})
+	c.dir.set(Service{Name: "web", Labels: label("http://chat"), Ports: []uint16{80}, Networks: onMesh, Tasks: tasks(2)})
 	c.begin()
 	conn, err := c.dial("8080")
 	if err != nil {

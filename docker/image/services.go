@@ -13,10 +13,18 @@ type Services interface {
 
 // Service is a service of the swarm. It belongs to who asked for it.
 type Service struct {
+	Name     string
+	Labels   map[string]string
+	Ports    []uint16         // of TCP that it publishes, as its containers have them
+	Networks []ServiceNetwork // that it is on
+	Tasks    []ServiceTask
+}
+
+// ServiceNetwork is a network that a service is on.
+type ServiceNetwork struct {
 	Name   string
 	Labels map[string]string
-	Ports  []uint16 // of TCP that it publishes, as its containers have them
-	Tasks  []ServiceTask
+	VIP    netip.Addr // the service's there; zero: it has none
 }
 
 // ServiceTask is a running task of a service that is not about to be stopped.

@@ -16,7 +16,7 @@ import (
 )
 
 // DefaultImages are the images that a lab can use when Options names none.
-var DefaultImages = []string{"redis", "chrch/web", "chrch/admin", "nginx", "busybox", "ubuntu", "alpine", "nicolaka/netshoot", "ehazlett/docker-demo", "docker/ucp-hrm"}
+var DefaultImages = []string{"redis", "chrch/web", "chrch/admin", "nginx", "busybox", "ubuntu", "alpine", "nicolaka/netshoot", "ehazlett/docker-demo", "docker/ucp-hrm", "docker/ucp-interlock-proxy"}
 
 // Options are what a topology file is checked against. The zero value works.
 type Options struct {

@@ -33,6 +33,7 @@ type Hello struct {
 var (
 	errShortHello = errors.New("the ClientHello is not complete")
 	errNoHello    = errors.New("it is no ClientHello")
+	errSilent     = errors.New("the client left without a word")
 )
 
 // ParseHello reads the ClientHello that a TLS connection begins with; it may come in several records. complete is false

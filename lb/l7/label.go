@@ -14,15 +14,18 @@ const Label = "com.docker.ucp.mesh.http"
 
 // Claim is a route that a label asks for, without its backends.
 type Claim struct {
-	Route Route
-	Port  uint16 // of the backends
+	Route   Route
+	Port    uint16 // of the backends
+	Network string // that leads to the backends; empty: the mesh's
+	VIP     bool   // the backend is the service's virtual address, not its tasks
 }
 
 // labelKeys are the words of UCP 2.1's grammar (G4).
 var labelKeys = []string{"external_route", "internal_port", "sticky_sessions", "redirect", "include_forwarded_for"}
 
-// Claims returns the routes that the labels of a service ask for, in either grammar: that of UCP 2.0, PORT=http://HOST
-// with several after commas (G2), and that of UCP 2.1, external_route=http://HOST,internal_port=PORT (G4). ports are
+// Claims returns the routes that the labels of a service ask for, in any grammar: that of UCP 2.0, PORT=http://HOST
+// with several after commas (G2), that of UCP 2.1, external_route=http://HOST,internal_port=PORT (G4), and the labels
+// com.docker.lb.hosts, com.docker.lb.port and so on of UCP 3's Interlock (G11). ports are
 // those that the service publishes, as its containers have them: where a label names no port it is the only one there
 // is. The error tells of every label that cannot be read; the claims of the others are good all the same.
 func Claims(service string, labels map[string]string, ports []uint16) ([]Claim, error) {
@@ -42,6 +45,14 @@ func Claims(service string, labels map[string]string, ports []uint16) ([]Claim, 
 			c.Route.Name = service
 			all = append(all, c)
 		}
+	}
+	claims, err := interlockClaims(labels, ports)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("service %s: %w", service, err))
+	}
+	for _, c := range claims {
+		c.Route.Name = service
+		all = append(all, c)
 	}
 	return all, errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 
 // pool is the backends of a route and what is known of them. It has no lock of its own.
 type pool struct {
+	name    string // the route's
 	servers []*server
 	next    int // where the turn is
 }
@@ -19,6 +20,7 @@ type server struct {
 	Backend
 	id     string    // what a cookie has
 	active int       // requests or connections under way
+	served uint64    // and those that are over
 	down   bool      // a check says so
 	held   time.Time // until then it is asked only if no other is left, for it took no connection
 }

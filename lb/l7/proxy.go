@@ -22,6 +22,8 @@ type exchange struct {
 	route  *Route
 	server *server // who answers; nil: nobody yet
 	tried  []*server
+	began  time.Time
+	asked  *http.Request
 	body   *clientBody // nil: it has none
 	answer *answerWriter
 }
@@ -53,7 +55,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		answer.WriteHeader(http.StatusMovedPermanently)
 		return
 	}
-	ex := &exchange{route: route, answer: answer}
+	ex := &exchange{route: route, answer: answer, asked: req, began: f.cfg.Now()}
 	if req.Body != nil && req.Body != http.NoBody {
 		ex.body = &clientBody{ReadCloser: req.Body, control: http.NewResponseController(w), read: deadline{limit: f.cfg.StallTimeout}}
 		req.Body = ex.body
@@ -71,6 +73,7 @@ func (f *front) end(ex *exchange) {
 	if ex.server != nil {
 		f.release(ex.server, false)
 	}
+	f.tellRequest(ex)
 	cut := recover()
 	switch err, _ := cut.(error); {
 	case cut == nil:
@@ -115,6 +118,9 @@ func (f *front) newProxy() *httputil.ReverseProxy {
 func rewrite(p *httputil.ProxyRequest) {
 	p.Out.URL.Scheme = "http"
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
+	if route := exchangeOf(p.In).route; route.Strip {
+		p.Out.URL.Path, p.Out.URL.RawPath = stripped(p.In.URL.Path, route.Path), stripped(p.In.URL.RawPath, route.Path)
+	}
 	for _, key := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if v, ok := p.In.Header[key]; ok {
 			p.Out.Header[key] = v // of a balancer in front of this one
@@ -126,6 +132,18 @@ func rewrite(p *httputil.ProxyRequest) {
 	if _, ok := p.In.Header["User-Agent"]; !ok {
 		p.Out.Header.Set("User-Agent", "") // or the transport would add its own
 	}
+}
+
+// stripped takes a route's path off that of a request.
+func stripped(path, prefix string) string {
+	rest, ok := strings.CutPrefix(path, prefix)
+	if !ok {
+		return "" // RawPath is empty, or spells the prefix in another way: Path counts
+	}
+	if rest == "" {
+		return "/"
+	}
+	return rest
 }
 
 // stick gives the client the cookie that leads it back.
@@ -228,7 +246,14 @@ var refusals = map[Reason]refusal{
 // deny answers in the words of HAProxy, counts and logs.
 func (f *front) deny(w http.ResponseWriter, req *http.Request, why Reason, err error) {
 	f.refuse(why)
-	f.log.Info("refused", "reason", why.String(), "client", req.RemoteAddr, "host", req.Host, "path", req.URL.Path, "error", err)
+	if a, ok := w.(*answerWriter); ok {
+		a.refused = true
+	}
+	attrs := []any{"reason", why.String(), "client", req.RemoteAddr, "host", req.Host, "path", req.URL.Path}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
+	f.log.Info("refused", attrs...)
 	r := refusals[why]
 	body := fmt.Sprintf("<html><body><h1>%d %s</h1>\n%s\n</body></html>\n", r.status, http.StatusText(r.status), r.text)
 	h := w.Header()
@@ -283,16 +308,26 @@ type answerWriter struct {
 	write    deadline
 	failed   error
 	hijacked bool
+	refused  bool // it is no backend's
+	status   int  // 0: none yet
+	bytes    int64
 }
 
 func newAnswerWriter(w http.ResponseWriter, cfg Config) *answerWriter {
 	return &answerWriter{ResponseWriter: w, cfg: cfg, control: http.NewResponseController(w), write: deadline{limit: cfg.StallTimeout}}
 }
 
+// WriteHeader implements http.ResponseWriter.
+func (a *answerWriter) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
 // Write implements io.Writer.
 func (a *answerWriter) Write(b []byte) (int, error) {
 	a.write.move(a.control.SetWriteDeadline)
 	n, err := a.ResponseWriter.Write(b)
+	a.bytes += int64(n)
 	if err != nil {
 		a.failed = err
 	}
@@ -323,7 +358,7 @@ func (a *answerWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	a.hijacked = true
+	a.hijacked, a.status = true, http.StatusSwitchingProtocols
 	_ = c.SetDeadline(time.Time{})
 	return &quietConn{Conn: c, limit: a.cfg.TunnelTimeout}, rw, nil
 }

@@ -66,6 +66,7 @@ type Route struct {
 	Kind      Kind
 	Host      string // lower case, without port; "*.example.com" is every name below example.com; empty: any that no other route has
 	Path      string // requests for it and what is below it; empty: all
+	Strip     bool   // backends see paths without Path in front
 	Sticky    string // name of the cookie that keeps a client with a backend; empty: none does
 	Redirect  string // address that requests are sent to instead, by status 301; empty: they go to a backend
 	Forwarded bool   // backends are told of the client by X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto

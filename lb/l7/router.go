@@ -20,6 +20,7 @@ type Config struct {
 	// each request.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 	Log         *slog.Logger     // nil: silent
+	Access      func(Access)     // is told of each request and connection once it is over; it must not block; nil: nobody is
 	Now         func() time.Time // nil: time.Now
 
 	HeaderTimeout time.Duration // for a request's head, or a ClientHello; 0: 10 s
@@ -91,6 +92,7 @@ func (r *Router) SetRoutes(routes []Route) error {
 		if p == nil {
 			p = &pool{}
 		}
+		p.name = routes[i].Name
 		p.set(routes[i].Backends)
 		for addr, down := range r.down {
 			p.check(addr, !down)
@@ -153,5 +155,7 @@ func (r *Router) release(s *server, failed bool) {
 	s.active--
 	if failed {
 		s.held = at.Add(r.cfg.HoldTime)
+		return
 	}
+	s.served++
 }

@@ -69,6 +69,9 @@ func (f *front) serveTCP(ctx context.Context, c net.Conn) {
 
 func (f *front) serveTLS(ctx context.Context, c net.Conn) {
 	hello, sent, err := f.readHello(c)
+	if errors.Is(err, errSilent) {
+		return // somebody looked whether the port is open
+	}
 	if err != nil {
 		f.refuse(BadHello)
 		f.log.Info("refused", "reason", BadHello.String(), "client", c.RemoteAddr().String(), "error", err)
@@ -101,6 +104,8 @@ func (f *front) readHello(c net.Conn) (Hello, []byte, error) {
 		switch {
 		case complete || bad != nil:
 			return hello, buf, bad
+		case err != nil && len(buf) == 0 && !errors.Is(err, os.ErrDeadlineExceeded):
+			return Hello{}, nil, errSilent
 		case errors.Is(err, io.EOF):
 			return Hello{}, nil, errShortHello
 		case err != nil:
@@ -121,6 +126,7 @@ func (f *front) forward(ctx context.Context, c net.Conn, route *Route, hello Hel
 		f.log.Info("refused", "reason", why.String(), "client", c.RemoteAddr().String(), "route", route.key)
 		return
 	}
+	defer f.tellConnection(c, route, hello.ServerName, s, f.cfg.Now())
 	defer f.release(s, false)
 	f.count.connections.Add(1)
 	if len(sent) > 0 {
