@@ -31,10 +31,12 @@ func Sum(b []byte, sum uint64) uint64 {
 		s0 = add(s0, binary.LittleEndian.Uint64(b))
 		b = b[8:]
 	}
-	if len(b) > 0 {
-		var last [8]byte
-		copy(last[:], b)
-		s0 = add(s0, binary.LittleEndian.Uint64(last[:]))
+	if len(b) >= 4 { // all that an IPv4 header without options leaves
+		s0 = add(s0, uint64(binary.LittleEndian.Uint32(b)))
+		b = b[4:]
+	}
+	for i, c := range b {
+		s0 = add(s0, uint64(c)<<(8*i))
 	}
 	return add(sum, bits.ReverseBytes64(s0))
 }

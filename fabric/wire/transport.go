@@ -218,7 +218,7 @@ func PseudoSum(src, dst netip.Addr, proto byte, length int) uint64 {
 	sum := uint64(proto) + uint64(length)
 	if src.Is4() && dst.Is4() {
 		s, d := src.As4(), dst.As4()
-		return Sum(d[:], Sum(s[:], sum))
+		return sum + uint64(be.Uint32(s[:])) + uint64(be.Uint32(d[:])) // words of any size sum up to the same, folded
 	}
 	s, d := src.As16(), dst.As16()
 	return Sum(d[:], Sum(s[:], sum))

@@ -309,6 +309,22 @@ func BenchmarkSum1448(b *testing.B) {
 	}
 }
 
+// BenchmarkSum20 is an IPv4 header without options.
+func BenchmarkSum20(b *testing.B) {
+	data := make([]byte, 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		wire.Sum(data, 0)
+	}
+}
+
+func BenchmarkPseudoSum(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		wire.PseudoSum(ipA, ipB, wire.ProtoTCP, 1448)
+	}
+}
+
 func BenchmarkDecTTL(b *testing.B) {
 	h := make(wire.IPv4, 20)
 	wire.PutIPv4(h, wire.IPv4Fields{TTL: 64, TotalLen: 20, Src: ipA, Dst: ipB})

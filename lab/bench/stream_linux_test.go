@@ -23,6 +23,7 @@ func BenchmarkStream(b *testing.B) {
 		{"vxlan", (*rig).overlay, containerAddr(1)},
 		{"mesh", (*rig).mesh, hostIP},
 		{"vxlan-esp", (*rig).encrypted, containerAddr(1)},
+		{"vxlan-udp", (*rig).overUDP, containerAddr(1)},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			r := newRig(context.Background())
