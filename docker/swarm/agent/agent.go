@@ -113,8 +113,8 @@ func (a *Agent) Run(ctx context.Context) error {
 // ErrEnded says that the agent does not run any more.
 var ErrEnded = errors.New("the agent has ended")
 
-// Leave takes the node's tasks away and accepts no others. It returns when their containers are gone, or ctx ends. Run must be
-// running.
+// Leave kills the node's tasks, without asking their programs to end, and accepts no others. It returns when their containers are
+// gone, or ctx ends. Run must be running.
 func (a *Agent) Leave(ctx context.Context) error {
 	done := a.tasks.leave()
 	select {

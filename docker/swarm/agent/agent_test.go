@@ -213,13 +213,33 @@ func TestLeave(t *testing.T) {
 		if err := r.a.Leave(r.ctx); err != nil {
 			t.Error(err)
 		}
-		r.want("W7", "remove t1", "close t1")
+		r.want("W7", "terminate t1", "remove t1", "close t1")
 		r.assign("t2", swarmapi.TaskStateRunning, container("redis"))
 		time.Sleep(soon)
 		r.want("after Leave")
 		if err := r.a.Leave(r.ctx); err != nil {
 			t.Error("again:", err)
 		}
+	})
+}
+
+// TestLeaveKills: a node that leaves waits for no program that takes its time to end, nor for one that was asked to before (W7).
+func TestLeaveKills(t *testing.T) {
+	inRig(t, func(r *rig) {
+		r.assign("t1", swarmapi.TaskStateRunning, container("redis"))
+		time.Sleep(soon)
+		r.e.task("t1").deaf = make(chan struct{})
+		r.update(func(tx store.Tx) error { return store.DeleteTask(tx, "t1") })
+		time.Sleep(soon)
+		r.e.take()
+		begun := time.Now()
+		if err := r.a.Leave(r.ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("Leave took %v; want none, in virtual time", took)
+		}
+		r.want("W7", "terminate t1", "remove t1", "close t1")
 	})
 }
 

@@ -112,16 +112,35 @@ type thing struct {
 	id   string
 	exit chan error
 	slow time.Duration // for which Start takes
+	deaf chan struct{} // nil: Remove takes no time; else until this is closed, as Terminate does
 }
 
 func (c *thing) Update(context.Context, *swarmapi.Task) error {
 	c.e.note("update %s", c.id)
 	return nil
 }
-func (c *thing) Prepare(context.Context) error   { c.e.note("prepare %s", c.id); return nil }
-func (c *thing) Terminate(context.Context) error { c.e.note("terminate %s", c.id); return nil }
-func (c *thing) Remove(context.Context) error    { c.e.note("remove %s", c.id); return nil }
-func (c *thing) Close() error                    { c.e.note("close %s", c.id); return nil }
+func (c *thing) Prepare(context.Context) error { c.e.note("prepare %s", c.id); return nil }
+func (c *thing) Close() error                  { c.e.note("close %s", c.id); return nil }
+
+func (c *thing) Terminate(context.Context) error {
+	c.e.note("terminate %s", c.id)
+	if c.deaf != nil {
+		close(c.deaf)
+	}
+	return nil
+}
+
+func (c *thing) Remove(ctx context.Context) error {
+	if c.deaf != nil {
+		select {
+		case <-c.deaf:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c.e.note("remove %s", c.id)
+	return nil
+}
 
 func (c *thing) Start(ctx context.Context) error {
 	c.e.note("start %s", c.id)

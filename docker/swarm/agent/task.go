@@ -22,6 +22,7 @@ type task struct {
 	spec    *swarmapi.Task     // with the state that it has here; guarded by mu
 	updated bool               // the controller has not seen spec; guarded by mu
 	ended   bool               // it is to go; guarded by mu
+	killed  bool               // without being asked first; guarded by mu
 	cancel  context.CancelFunc // of the step under way; guarded by mu; nil: none
 }
 
@@ -50,6 +51,24 @@ func (t *task) end() {
 	t.interrupt()
 }
 
+// kill has the task removed without its program being asked to end.
+func (t *task) kill(ctx context.Context) {
+	t.mu.Lock()
+	removing := t.ended
+	t.ended, t.killed = true, true
+	t.interrupt()
+	t.mu.Unlock()
+	if removing {
+		t.terminate(ctx) // the program may have been asked, and take its time
+	}
+}
+
+func (t *task) terminate(ctx context.Context) {
+	if err := t.controller.Terminate(ctx); err != nil {
+		t.worker.log.Debug("task was not killed", "error", err)
+	}
+}
+
 // interrupt ends the step under way, or the wait for the next. The caller holds mu.
 func (t *task) interrupt() {
 	if t.cancel != nil {
@@ -66,7 +85,12 @@ func (t *task) run(ctx context.Context) {
 	defer close(t.gone)
 	for t.turn(ctx) {
 	}
-	id := t.spec.ID
+	t.mu.Lock()
+	id, killed := t.spec.ID, t.killed
+	t.mu.Unlock()
+	if killed {
+		t.terminate(ctx)
+	}
 	for ctx.Err() == nil {
 		err := t.controller.Remove(ctx)
 		if err == nil || errors.Is(err, exec.ErrControllerClosed) {

@@ -40,24 +40,29 @@ func (w *worker) run(ctx context.Context) error {
 	return nil
 }
 
-// leave takes all tasks away, and takes no others. done is closed when they are gone, or the context of run has ended.
+// leave kills all tasks, and takes no others (W7). done is closed when they are gone, or the context of run has ended.
 func (w *worker) leave() (done <-chan struct{}) {
 	ended := make(chan struct{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left = true
-	var gone []<-chan struct{}
+	var all []*task
 	for id, t := range w.tasks {
-		w.remove(id)
-		gone = append(gone, t.gone)
+		delete(w.statuses, id)
+		w.reports.forget(id)
+		all = append(all, t)
 	}
-	if w.ctx == nil {
+	ctx := w.ctx
+	if ctx == nil {
 		close(ended)
 		return ended
 	}
 	w.running.Go(func() {
-		for _, g := range gone {
-			<-g
+		for _, t := range all {
+			t.kill(ctx)
+		}
+		for _, t := range all {
+			<-t.gone
 		}
 		close(ended)
 	})
