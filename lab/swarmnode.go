@@ -103,7 +103,7 @@ func (s apiSwarm) Info() api.SwarmInfo {
 // Init implements api.Swarm.
 func (s apiSwarm) Init(ctx context.Context, req api.SwarmInit) (string, error) {
 	o := node.InitOptions{
-		ListenAddr: listenText(req.Listen, req.Advertise), AdvertiseAddr: req.Advertise.String(), DataPathPort: uint32(req.DataPathPort),
+		ListenAddr: listenText(req.Listen, req.Advertise), AdvertiseAddr: req.Advertise.String(), DataPathAddr: req.DataPath, DataPathPort: uint32(req.DataPathPort),
 		SubnetSize: uint32(req.SubnetSize), AutoLock: req.AutoLock, ForceNewCluster: req.ForceNew,
 	}
 	for _, p := range req.Pools {
@@ -118,7 +118,9 @@ func (s apiSwarm) Init(ctx context.Context, req api.SwarmInit) (string, error) {
 
 // Join implements api.Swarm.
 func (s apiSwarm) Join(ctx context.Context, req api.SwarmJoin) error {
-	o := node.JoinOptions{Remotes: []string{req.Remote}, Token: req.Token, ListenAddr: listenText(req.Listen, req.Advertise)}
+	o := node.JoinOptions{
+		Remotes: []string{req.Remote}, Token: req.Token, ListenAddr: listenText(req.Listen, req.Advertise), DataPathAddr: req.DataPath,
+	}
 	if req.Advertise.IsValid() {
 		o.AdvertiseAddr = req.Advertise.String()
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/moby/swarmkit/v2/agent/configs"
@@ -31,7 +32,7 @@ type Config struct {
 	Engine *engine.Engine
 	NS     *netns.Namespace // the host's, for gossip
 	Name   string           // of the host and of the gossip node
-	Addr   netip.Addr       // of gossip and, unless VTEP says otherwise, of VXLAN tunnels
+	Addr   netip.Addr       // of gossip and, unless VTEP says otherwise, of VXLAN tunnels; see SetAddresses
 	VTEP   netip.Addr       // zero: Addr
 	Log    *slog.Logger     // nil: silent
 
@@ -81,6 +82,7 @@ type Executor struct {
 	undone   chan string // attachments that a manager is to forget
 
 	mu          sync.Mutex
+	addr, vtep  netip.Addr                 // guarded by mu; of gossip and of VXLAN tunnels
 	keys        [][]byte                   // guarded by mu; of gossip, the first seals
 	sealing     []cnm.EncryptionKey        // guarded by mu; of encrypted overlays, the first seals
 	gossip      *gossip.Node               // guarded by mu; nil: it does not run
@@ -105,12 +107,45 @@ func New(cfg Config) *Executor {
 	x := &Executor{
 		cfg: cfg, log: cfg.Log, dir: directory.New(directory.Config{Node: cfg.Name, VTEP: cfg.VTEP, Log: cfg.Log}),
 		secrets: secrets.NewManager(), configs: configs.NewManager(), rekeyed: make(chan struct{}, 1),
-		undone: make(chan string, undoneRoom), attachments: make(map[string]*attachmentWait), lives: make(chan struct{}),
+		undone: make(chan string, undoneRoom), addr: cfg.Addr, vtep: cfg.VTEP, attachments: make(map[string]*attachmentWait), lives: make(chan struct{}),
 	}
 	x.networks.x = x
 	x.networks.users, x.networks.parts = make(map[string]int), make(map[string]func())
 	x.networks.changed = make(chan struct{})
 	return x
+}
+
+// SetAddresses says at which of its addresses the host is to gossip, which is also that of its VXLAN tunnels unless dataPath is
+// valid. One that is not the host's own, as behind a NAT, or not valid, counts as not given: then it is what Config says. It is
+// for the next membership; call it before that runs.
+func (x *Executor) SetAddresses(advertise, dataPath netip.Addr) {
+	addr, vtep := x.cfg.Addr, x.cfg.VTEP
+	if x.owns(advertise) && advertise != x.cfg.Addr {
+		addr, vtep = advertise, advertise
+	}
+	if dataPath.IsValid() {
+		vtep = dataPath
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.addr, x.vtep = addr, vtep
+}
+
+// owns tells whether an address is the host's.
+func (x *Executor) owns(a netip.Addr) bool {
+	for _, i := range x.cfg.NS.Interfaces() {
+		if slices.ContainsFunc(i.Addrs(), func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return true
+		}
+	}
+	return false
+}
+
+// addresses are those of gossip and of VXLAN tunnels.
+func (x *Executor) addresses() (addr, vtep netip.Addr) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.addr, x.vtep
 }
 
 // Secrets implements exec.SecretsProvider.

@@ -39,7 +39,8 @@ func (x *Executor) enter(ctx context.Context) error {
 	if ctl.Directory() != nil {
 		return nil
 	}
-	if err := ctl.JoinCluster(x.dir, x.cfg.VTEP); err != nil {
+	_, vtep := x.addresses()
+	if err := ctl.JoinCluster(x.dir, vtep); err != nil {
 		return err
 	}
 	return x.seal()
@@ -110,8 +111,9 @@ func (x *Executor) chat(ctx context.Context) error {
 	if keys == nil {
 		return nil
 	}
+	addr, _ := x.addresses()
 	node, err := gossip.New(gossip.Config{
-		NS: x.cfg.NS, Name: x.cfg.Name, Addr: x.cfg.Addr, Keys: keys, Log: x.log, Times: x.cfg.Gossip, SuspicionMult: x.cfg.SuspicionMult,
+		NS: x.cfg.NS, Name: x.cfg.Name, Addr: addr, Keys: keys, Log: x.log, Times: x.cfg.Gossip, SuspicionMult: x.cfg.SuspicionMult,
 	})
 	if err != nil {
 		return err
@@ -157,10 +159,11 @@ const meetPause = time.Second
 
 // meet calls on the managers until one answers.
 func (x *Executor) meet(ctx context.Context, node *gossip.Node) {
+	own, _ := x.addresses()
 	for ctx.Err() == nil {
 		var others []netip.Addr
 		if x.cfg.Managers != nil {
-			others = slices.DeleteFunc(x.cfg.Managers(), func(a netip.Addr) bool { return a == x.cfg.Addr })
+			others = slices.DeleteFunc(x.cfg.Managers(), func(a netip.Addr) bool { return a == own })
 		}
 		if len(others) == 0 {
 			return

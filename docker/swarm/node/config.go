@@ -25,6 +25,9 @@ type Executor interface {
 	// Leave removes what the membership has left on the engine: tasks, ingress, overlays, and has gossip say goodbye if Run
 	// is still running. Nothing enters the swarm again before the next Run.
 	Leave(ctx context.Context) error
+	// SetAddresses is called before a membership runs: which of the host's addresses it advertises, and that of its VXLAN tunnels
+	// if that is another one. What is not valid is the executor's choice.
+	SetAddresses(advertise, dataPath netip.Addr)
 	// View is what gossip knows; false while there is none.
 	View() (gossip.View, bool)
 }
@@ -59,11 +62,12 @@ type Times struct {
 
 // InitOptions say how a swarm begins. The zero value works.
 type InitOptions struct {
-	ListenAddr      string   // host:port; "": the address and port that is advertised
-	AdvertiseAddr   string   // host:port; "": Config.Addr and Port
-	DataPathPort    uint32   // of VXLAN; 0: 4789
-	DefaultAddrPool []string // prefixes that networks get their subnets from; none: 10.0.0.0/8
-	SubnetSize      uint32   // length of the subnets' prefixes; 0: 24
+	ListenAddr      string     // host:port; "": the address and port that is advertised
+	AdvertiseAddr   string     // host:port; "": Config.Addr and Port
+	DataPathAddr    netip.Addr // of VXLAN tunnels; not valid: that which is advertised
+	DataPathPort    uint32     // of VXLAN; 0: 4789
+	DefaultAddrPool []string   // prefixes that networks get their subnets from; none: 10.0.0.0/8
+	SubnetSize      uint32     // length of the subnets' prefixes; 0: 24
 
 	Availability    swarmapi.NodeSpec_Availability
 	AutoLock        bool // a restarted manager waits for Unlock (W17)
@@ -76,6 +80,7 @@ type JoinOptions struct {
 	Token         string
 	ListenAddr    string // as for InitOptions
 	AdvertiseAddr string
+	DataPathAddr  netip.Addr // as for InitOptions
 	Availability  swarmapi.NodeSpec_Availability
 
 	// Enrolled is called once the swarm has given the node its certificate, and so its place among the nodes; what is left

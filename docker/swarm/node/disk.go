@@ -2,6 +2,7 @@ package node
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 
 	swarmapi "github.com/moby/swarmkit/v2/api"
@@ -19,7 +20,8 @@ type Disk struct {
 
 // record is one membership.
 type record struct {
-	listen, addr string // of a manager here: host:port
+	listen, addr string     // of a manager here: host:port
+	dataPath     netip.Addr // of VXLAN tunnels; not valid: that of addr
 	remotes      []string
 	token        string // to join with, until there is a certificate
 	availability swarmapi.NodeSpec_Availability

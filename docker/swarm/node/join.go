@@ -80,7 +80,7 @@ func (n *Node) genesis(o InitOptions) (record, *manager.Genesis, error) {
 	if o.AutoLock {
 		g.UnlockKey = encryption.GenerateSecretKey()
 	}
-	return record{listen: listen, addr: addr, remotes: []string{addr}, key: key, chain: chain, root: a.Root()}, g, nil
+	return record{listen: listen, addr: addr, dataPath: o.DataPathAddr, remotes: []string{addr}, key: key, chain: chain, root: a.Root()}, g, nil
 }
 
 // live has a membership run, and waits until the node is what it is to be.
@@ -173,7 +173,7 @@ func (n *Node) join(ctx context.Context, o JoinOptions) error {
 
 // invitation is what Join was told, checked.
 func (n *Node) invitation(o JoinOptions) (record, error) {
-	r := record{token: o.Token, availability: o.Availability}
+	r := record{token: o.Token, availability: o.Availability, dataPath: o.DataPathAddr}
 	var err error
 	if r.addr, err = n.address(o.AdvertiseAddr); err != nil {
 		return r, fmt.Errorf("invalid AdvertiseAddr %q: %w", o.AdvertiseAddr, err)

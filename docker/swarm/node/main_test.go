@@ -37,6 +37,8 @@ type engine struct {
 	left int                       // guarded by mu
 
 	containers []*container // guarded by mu
+
+	advertise, dataPath netip.Addr // guarded by mu
 }
 
 // Describe implements exec.Executor.
@@ -93,6 +95,13 @@ func (e *engine) Leave(context.Context) error {
 	defer e.mu.Unlock()
 	e.left++
 	return nil
+}
+
+// SetAddresses implements Executor.
+func (e *engine) SetAddresses(advertise, dataPath netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.advertise, e.dataPath = advertise, dataPath
 }
 
 // View implements Executor.

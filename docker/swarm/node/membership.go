@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,8 @@ type membership struct {
 const keepTime = 30 * time.Second
 
 func (n *Node) newMembership(r record) *membership {
+	advertise, _ := netip.ParseAddrPort(r.addr) // a name is none of the host's addresses
+	n.cfg.Executor.SetAddresses(advertise.Addr(), r.dataPath)
 	m := &membership{
 		node: n, cfg: &n.cfg, log: n.cfg.Log, addr: r.addr, remotes: newRemotes(n.newLuck(), r.remotes...), luck: n.newLuck(),
 		stop: make(chan struct{}), ready: make(chan struct{}), ended: make(chan struct{}),
