@@ -85,7 +85,7 @@ func (l *Lab) joinSwarm(ctx context.Context) error {
 		enrolled := make(chan struct{})
 		g.Go(func() error {
 			err := l.swarmNode(ref.Name).Node.Join(ctx, node.JoinOptions{
-				Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token, Enrolled: func() { close(enrolled) },
+				Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token, Patience: joinLimit, Enrolled: func() { close(enrolled) },
 			})
 			if err != nil {
 				return fmt.Errorf("%s: swarm join on %q: %w", ref.Pos, ref.Name, err)
@@ -179,6 +179,10 @@ func awaitAddresses(ctx context.Context, control swarmapi.ControlServer, service
 const (
 	addressLimit = time.Second
 	addressLook  = time.Millisecond
+
+	// joinLimit is how long a host that joins while the lab comes up may take: a hundred of them on a busy machine take longer
+	// than docker swarm join waits.
+	joinLimit = 3 * time.Minute
 )
 
 // serviceSpec returns a service as the swarm takes it.

@@ -160,6 +160,7 @@ func (s *session) newClient() client.APIClient {
 	c, err := client.NewClientWithOpts(
 		client.WithHTTPClient(&http.Client{Transport: tr, CheckRedirect: client.CheckRedirect}),
 		client.WithHost(s.host()), client.WithUserAgent(command.UserAgent()),
+		client.WithAPIVersionNegotiation(), // with the first request, where the engine was too busy for initialize
 	)
 	if err != nil { // checkHost has looked
 		c, err = client.NewClientWithOpts(client.WithHTTPClient(&http.Client{Transport: tr}), client.WithHost(defaultHost))

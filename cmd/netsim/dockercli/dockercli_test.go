@@ -33,7 +33,7 @@ func newHost(e *fakeEngine) *shell.System {
 // run runs a script on a host and returns what it prints.
 func run(t *testing.T, sys *shell.System, script string, in io.Reader) (out, errOut string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var o, e bytes.Buffer
 	code, err := shell.Run(ctx, sys, script, shell.Stdio{In: in, Out: &o, Err: &e})

@@ -82,6 +82,7 @@ type JoinOptions struct {
 	AdvertiseAddr string
 	DataPathAddr  netip.Addr // as for InitOptions
 	Availability  swarmapi.NodeSpec_Availability
+	Patience      time.Duration // for which Join waits; 0: Times.Join
 
 	// Enrolled is called once the swarm has given the node its certificate, and so its place among the nodes; what is left
 	// is to take part. Who has many nodes join in an order need not wait for more. nil: not.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -131,7 +132,7 @@ func (n *Node) forceNew(ctx context.Context, old *membership, o InitOptions) (st
 	return id.Node, nil
 }
 
-// Join makes this node part of a swarm, as what the token says. It blocks until it is one, or Times.Join has passed
+// Join makes this node part of a swarm, as what the token says. It blocks until it is one, or its patience has passed
 // (ErrJoinTimeout; it goes on trying by then).
 func (n *Node) Join(ctx context.Context, o JoinOptions) error {
 	return n.exclusive(ctx, func() error { return n.join(ctx, o) })
@@ -153,7 +154,7 @@ func (n *Node) join(ctx context.Context, o JoinOptions) error {
 		n.disk.wipe()
 		return err
 	}
-	timeout := time.NewTimer(n.cfg.Times.Join)
+	timeout := time.NewTimer(cmp.Or(o.Patience, n.cfg.Times.Join))
 	defer timeout.Stop()
 	select {
 	case <-m.ready:
