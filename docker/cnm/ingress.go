@@ -33,8 +33,14 @@ type ingress struct {
 // publishedPort is a port that the host answers.
 type publishedPort struct {
 	PortConfig
+	users  int // pools of backends with that port
 	rules  []rule
 	holder io.Closer // the socket that keeps others from the port (R4); nil: somebody has it
+}
+
+// find returns which of the opened ports is p, whatever it leads to; -1: none.
+func (in *ingress) find(p PortConfig) int {
+	return slices.IndexFunc(in.opened, func(o publishedPort) bool { return o.Proto == p.Proto && o.Published == p.Published })
 }
 
 // JoinIngress makes the host an entry of the routing mesh: the network ingress, whose configuration and address the swarm
@@ -110,7 +116,11 @@ func (in *ingress) open(ports []PortConfig) error {
 	}
 	var errs []error
 	for _, p := range ports {
-		opened := publishedPort{PortConfig: p, rules: portRules(p, gw.IP())}
+		if i := in.find(p); i >= 0 {
+			in.opened[i].users++
+			continue
+		}
+		opened := publishedPort{PortConfig: p, users: 1, rules: portRules(p, gw.IP())}
 		if err := addRules(in.c.cfg.Host.Netfilter(), opened.rules); err != nil {
 			errs = append(errs, err)
 			continue
@@ -147,8 +157,11 @@ func (in *ingress) close(ports []PortConfig) error {
 	defer in.mu.Unlock()
 	var errs []error
 	for _, p := range ports {
-		i := slices.IndexFunc(in.opened, func(o publishedPort) bool { return o.PortConfig == p })
+		i := in.find(p)
 		if i < 0 {
+			continue
+		}
+		if in.opened[i].users--; in.opened[i].users > 0 {
 			continue
 		}
 		o := in.opened[i]

@@ -41,13 +41,13 @@ type overlay struct {
 	leave    func() // guarded by life; ends what Directory.Join began
 
 	mu       sync.Mutex
-	watcher  *overlayWatcher          // guarded by mu; nil: the overlay is not built
-	tunnel   *netns.Interface         // vxlan0, guarded by mu
-	device   *vxlan.Device            // behind it, guarded by mu
-	records  map[string]Record        // by key, guarded by mu
-	secured  map[string]netip.Addr    // where the records of an encrypted network lead, by key, guarded by mu
-	local    map[string]*balanced     // endpoints of this host by id, guarded by mu
-	services map[string]*balancedPool // by service id, guarded by mu
+	watcher  *overlayWatcher           // guarded by mu; nil: the overlay is not built
+	tunnel   *netns.Interface          // vxlan0, guarded by mu
+	device   *vxlan.Device             // behind it, guarded by mu
+	records  map[string]Record         // by key, guarded by mu
+	secured  map[string]netip.Addr     // where the records of an encrypted network lead, by key, guarded by mu
+	local    map[string]*balanced      // endpoints of this host by id, guarded by mu
+	services map[poolKey]*balancedPool // guarded by mu
 }
 
 // createNetwork implements driver. Nothing is built yet.
@@ -57,7 +57,7 @@ func (d *overlayDriver) createNetwork(n *Network) error {
 	}
 	n.setState(&overlay{
 		d: d, n: n, zone: d.c.Zone(n),
-		records: make(map[string]Record), secured: make(map[string]netip.Addr), local: make(map[string]*balanced), services: make(map[string]*balancedPool),
+		records: make(map[string]Record), secured: make(map[string]netip.Addr), local: make(map[string]*balanced), services: make(map[poolKey]*balancedPool),
 	})
 	return nil
 }

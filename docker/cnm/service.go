@@ -33,6 +33,32 @@ type backend struct {
 	weight int // 0: no new connections (S14)
 }
 
+// poolKey is what a pool is kept by. A service whose published ports have changed has one for its old tasks and one for its new
+// ones, as in libnetwork (serviceKey).
+type poolKey struct {
+	service, ports string
+	vip            netip.Addr
+}
+
+func keyOf(s *ServiceBinding) poolKey {
+	return poolKey{s.ServiceID, fmt.Sprint(s.IngressPorts), s.VIP}
+}
+
+// weight is the weight of an address: that of the latest who is there. Two may be for a while, if one who is gone without a
+// goodbye had the address before. false: nobody has it.
+func (p *balancedPool) weight(ip netip.Addr) (weight int, ok bool) {
+	for _, b := range slices.Backward(p.backends) {
+		if b.ip == ip {
+			return b.weight, true
+		}
+	}
+	return 0, false
+}
+
+func (p *balancedPool) find(key string) int {
+	return slices.IndexFunc(p.backends, func(b backend) bool { return b.key == key })
+}
+
 // balanced is an endpoint of this host with what is set up for services in its sandbox. Guarded by overlay.mu.
 type balanced struct {
 	ep    *Endpoint
@@ -182,7 +208,7 @@ func backs(r Record) bool {
 }
 
 func sameBackend(a, b Record) bool {
-	return a.Service != nil && b.Service != nil && a.Service.ServiceID == b.Service.ServiceID && a.IP == b.IP
+	return a.Service != nil && b.Service != nil && keyOf(a.Service) == keyOf(b.Service) && a.IP == b.IP
 }
 
 // stands tells whether the endpoint of a record stands behind a virtual address, with whatever weight.
@@ -190,39 +216,27 @@ func (o *overlay) stands(r Record) bool {
 	if r.Service == nil {
 		return false
 	}
-	p := o.services[r.Service.ServiceID]
-	return p != nil && slices.ContainsFunc(p.backends, func(b backend) bool { return b.key == r.Key })
+	p := o.services[keyOf(r.Service)]
+	return p != nil && p.find(r.Key) >= 0
 }
 
 // setWeight changes the weight of a backend that is there.
 func (o *overlay) setWeight(r Record, weight int) {
-	p := o.services[r.Service.ServiceID]
-	i := slices.IndexFunc(p.backends, func(b backend) bool { return b.key == r.Key })
-	if p.backends[i].weight == weight {
-		return
-	}
-	p.backends[i].weight = weight
-	for _, l := range o.local {
-		if l.pools[p] {
-			o.warn("weigh backend", l.ns.IPVS().EditDestination(lb.Mark(p.mark), netip.AddrPortFrom(r.IP.Addr(), 0), weight))
-		}
-	}
+	p := o.services[keyOf(r.Service)]
+	o.alter(p, r.IP.Addr(), func() { p.backends[p.find(r.Key)].weight = weight })
 }
 
 func (o *overlay) addBackend(r Record) {
-	p := o.services[r.Service.ServiceID]
-	if p == nil {
-		p = &balancedPool{vip: r.Service.VIP, mark: o.d.marks.next(), ports: r.Service.IngressPorts}
-		o.services[r.Service.ServiceID] = p
-	}
 	b := backend{r.Key, r.IP.Addr(), 1}
-	p.backends = append(p.backends, b)
+	key := keyOf(r.Service)
+	if p := o.services[key]; p != nil {
+		o.alter(p, b.ip, func() { p.backends = append(p.backends, b) })
+		return
+	}
+	p := &balancedPool{vip: r.Service.VIP, mark: o.d.marks.next(), ports: r.Service.IngressPorts, backends: []backend{b}}
+	o.services[key] = p
 	for _, l := range o.local {
-		switch {
-		case !l.balances():
-		case l.pools[p]:
-			o.warn("add backend", l.ns.IPVS().AddDestination(lb.Mark(p.mark), netip.AddrPortFrom(b.ip, 0), 1))
-		default:
+		if l.balances() {
 			o.warn("add service", l.add(p))
 		}
 	}
@@ -230,22 +244,40 @@ func (o *overlay) addBackend(r Record) {
 
 // removeBackend takes an endpoint out. With the last one all that the service had goes (S5).
 func (o *overlay) removeBackend(r Record) {
-	p := o.services[r.Service.ServiceID]
-	if p == nil {
+	key := keyOf(r.Service)
+	p := o.services[key]
+	if i := p.find(r.Key); len(p.backends) > 1 {
+		o.alter(p, r.IP.Addr(), func() { p.backends = slices.Delete(p.backends, i, i+1) })
 		return
 	}
-	p.backends = slices.DeleteFunc(p.backends, func(b backend) bool { return b.key == r.Key })
-	last := len(p.backends) == 0
-	if last {
-		delete(o.services, r.Service.ServiceID)
-	}
+	delete(o.services, key)
 	for _, l := range o.local {
-		switch {
-		case !l.pools[p]:
-		case last:
+		if l.pools[p] {
 			o.warn("remove service", l.remove(p))
+		}
+	}
+}
+
+// alter changes who stands behind a service with an address, and has the sandboxes follow.
+func (o *overlay) alter(p *balancedPool, ip netip.Addr, change func()) {
+	was, had := p.weight(ip)
+	change()
+	is, has := p.weight(ip)
+	if had == has && was == is {
+		return
+	}
+	key, to := lb.Mark(p.mark), netip.AddrPortFrom(ip, 0)
+	for _, l := range o.local {
+		if !l.pools[p] {
+			continue
+		}
+		switch ipvs := l.ns.IPVS(); {
+		case !has:
+			o.warn("remove backend", ipvs.DelDestination(key, to))
+		case !had:
+			o.warn("add backend", ipvs.AddDestination(key, to, is))
 		default:
-			o.warn("remove backend", l.ns.IPVS().DelDestination(lb.Mark(p.mark), netip.AddrPortFrom(r.IP.Addr(), 0)))
+			o.warn("weigh backend", ipvs.EditDestination(key, to, is))
 		}
 	}
 }

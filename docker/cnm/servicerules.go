@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netsim-lab/netsim/lb"
 	"github.com/netsim-lab/netsim/nat"
@@ -106,8 +107,12 @@ func (b *balanced) add(p *balancedPool) error {
 		return err
 	}
 	var errs []error
-	for _, to := range p.backends {
-		errs = append(errs, ipvs.AddDestination(key, netip.AddrPortFrom(to.ip, 0), to.weight))
+	for i, to := range p.backends {
+		if slices.ContainsFunc(p.backends[:i], func(b backend) bool { return b.ip == to.ip }) {
+			continue
+		}
+		weight, _ := p.weight(to.ip)
+		errs = append(errs, ipvs.AddDestination(key, netip.AddrPortFrom(to.ip, 0), weight))
 	}
 	return errors.Join(errs...)
 }
