@@ -98,7 +98,7 @@ func playChaos(t *testing.T, seed uint64) {
 		h.joins(l.hosts[0], []string{tokens.Manager, tokens.Manager, tokens.Worker, tokens.Worker}[i])
 	}
 	c := &chaos{lab: l, r: r, luck: rand.New(rand.NewPCG(seed, 1)), acked: make(map[string]string)}
-	c.network = c.overlay(l.hosts[0], "chaosnet")
+	c.network = c.overlay(l.hosts[0], "chaosnet", "10.20.0.0/16") // there is room for all
 	ctx, stop := context.WithCancel(l.ctx)
 	var writers sync.WaitGroup
 	for i := range 3 {
@@ -122,11 +122,11 @@ func playChaos(t *testing.T, seed uint64) {
 }
 
 // overlay makes a network, and returns its id.
-func (l *lab) overlay(m *host, name string) string {
+func (l *lab) overlay(m *host, name, subnet string) string {
 	l.Helper()
 	answer, err := m.Control().CreateNetwork(l.within(patience), &swarmapi.CreateNetworkRequest{Spec: &swarmapi.NetworkSpec{
 		Annotations: swarmapi.Annotations{Name: name}, DriverConfig: &swarmapi.Driver{Name: "overlay"},
-		IPAM: &swarmapi.IPAMOptions{Configs: []*swarmapi.IPAMConfig{{Subnet: "10.20.0.0/16"}}}, // there is room for all
+		IPAM: &swarmapi.IPAMOptions{Configs: []*swarmapi.IPAMConfig{{Subnet: subnet}}},
 	}})
 	if err != nil {
 		l.Fatalf("CreateNetwork = %v", err)
@@ -240,7 +240,7 @@ func (c *chaos) check() {
 				running[t.ServiceID]++
 			}
 		}
-		return !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return running[s.ID] != s.Spec.GetReplicated().Replicas })
+		return !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return running[s.ID] != c.replicas(s) })
 	})
 	for id, name := range c.acked {
 		if !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return s.ID == id }) {
@@ -254,6 +254,14 @@ func (c *chaos) check() {
 		c.Errorf("W18: two leaders: %v", c.r.twice)
 	}
 	c.Logf("%d terms with a leader, %d services acknowledged, %d there", len(c.r.terms), len(c.acked), len(services))
+}
+
+// replicas is how many tasks of a service are to run where all nodes are ready.
+func (c *chaos) replicas(s *swarmapi.Service) uint64 {
+	if r := s.Spec.GetReplicated(); r != nil {
+		return r.Replicas
+	}
+	return uint64(len(c.lab.hosts))
 }
 
 // show tells of what does not run.
@@ -271,7 +279,7 @@ func (c *chaos) show(m *host, services []*swarmapi.Service) {
 			}
 			text = append(text, fmt.Sprintf("%s on %s is %v, to be %v: %s %s", t.ID, t.NodeID, t.Status.State, t.DesiredState, t.Status.Message, t.Status.Err))
 		}
-		if want := s.Spec.GetReplicated().Replicas; n != want {
+		if want := c.replicas(s); n != want {
 			c.Logf("%s (%s): %d tasks run of %d: %s; pending delete: %v", s.Spec.Annotations.Name, s.ID, n, want, strings.Join(text, "; "), s.PendingDelete)
 		}
 	}
@@ -292,12 +300,15 @@ func (c *chaos) addresses(m *host, services []*swarmapi.Service) {
 	c.Helper()
 	owner := make(map[string]string)
 	take := func(addr, by string) {
-		if other, ok := owner[addr]; ok {
+		if other, ok := owner[addr]; ok && addr != "" {
 			c.Errorf("%s is the address of %s and of %s", addr, other, by)
 		}
 		owner[addr] = by
 	}
 	for _, s := range services {
+		if s.Endpoint == nil {
+			continue
+		}
 		for _, v := range s.Endpoint.VirtualIPs {
 			take(v.Addr, "service "+s.Spec.Annotations.Name)
 		}
@@ -308,6 +319,11 @@ func (c *chaos) addresses(m *host, services []*swarmapi.Service) {
 		}
 		for _, a := range t.Networks {
 			take(strings.Join(a.Addresses, ","), "task "+t.ID)
+		}
+	}
+	for _, n := range m.nodes() {
+		for _, a := range n.Attachments {
+			take(strings.Join(a.Addresses, ","), "node "+n.ID)
 		}
 	}
 	c.Logf("%d addresses in use", len(owner))

@@ -13,15 +13,12 @@ import (
 
 	"github.com/moby/swarmkit/v2/agent/exec"
 	swarmapi "github.com/moby/swarmkit/v2/api"
-	"go.uber.org/goleak"
 
 	"github.com/netsim-lab/netsim/docker/swarm/gossip"
 	"github.com/netsim-lab/netsim/fabric"
 	"github.com/netsim-lab/netsim/l2switch"
 	"github.com/netsim-lab/netsim/netns"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 60 * time.Second
 
@@ -152,6 +149,7 @@ type host struct {
 	engine *engine
 	disk   *Disk
 	now    func() time.Time
+	whole  *wholeEngine // nil: the engine pretends to run tasks
 
 	*Node
 	off   context.CancelFunc
@@ -195,16 +193,24 @@ func (l *lab) run(f func(context.Context) error) {
 	})
 }
 
+// plug adds a host that pretends to run tasks, switched off.
 func (l *lab) plug() *host {
+	l.Helper()
+	h := l.wire()
+	h.ns = netns.New(netns.Config{Name: h.name})
+	must(h.ns.AddInterface(netns.InterfaceConfig{Name: "eth0", Port: h.cable.A(), Addr: netip.PrefixFrom(h.addr, 16)}))
+	l.run(h.ns.Run)
+	return h
+}
+
+// wire adds a host that is a cable.
+func (l *lab) wire() *host {
 	l.Helper()
 	n := len(l.hosts) + 1
 	h := &host{lab: l, name: fmt.Sprintf("node%d", n), addr: netip.AddrFrom4([4]byte{192, 168, byte(1 + n/250), byte(n % 250)}), disk: &Disk{}}
 	h.engine = &engine{name: h.name}
-	h.ns = netns.New(netns.Config{Name: h.name})
 	h.cable = fabric.NewLink(h.name, "tor-"+h.name)
 	must(l.sw.AddPort(h.name, h.cable.B(), l2switch.PortConfig{}))
-	must(h.ns.AddInterface(netns.InterfaceConfig{Name: "eth0", Port: h.cable.A(), Addr: netip.PrefixFrom(h.addr, 16)}))
-	l.run(h.ns.Run)
 	l.run(h.cable.Run)
 	l.hosts = append(l.hosts, h)
 	return h
@@ -213,8 +219,12 @@ func (l *lab) plug() *host {
 // switchOn starts a host.
 func (h *host) switchOn() {
 	h.Helper()
+	var x Executor = h.engine
+	if h.whole != nil {
+		x = h.whole.boot(h)
+	}
 	h.Node = must(New(Config{
-		Network: h.ns, Name: h.name, Addr: h.addr, Executor: h.engine, Disk: h.disk, Log: h.log,
+		Network: h.ns, Name: h.name, Addr: h.addr, Executor: x, Modern: h.whole != nil && h.whole.modern, Disk: h.disk, Log: h.log,
 		Luck: rand.New(rand.NewPCG(h.lab.luck.Uint64(), 1)), Times: h.times, Now: h.now,
 	}))
 	var ctx context.Context
@@ -233,6 +243,9 @@ func (h *host) switchOff() {
 	h.off = nil
 	if err := <-h.ended; err != nil {
 		h.Errorf("%s: Run = %v", h.name, err)
+	}
+	if h.whole != nil {
+		h.whole.end()
 	}
 }
 

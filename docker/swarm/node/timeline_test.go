@@ -1,20 +1,13 @@
 package node
 
 import (
-	"bytes"
-	"encoding/binary"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	swarmapi "github.com/moby/swarmkit/v2/api"
 )
 
-// TestTimeline plays what takes minutes and hours in virtual time: this very test in a program of its own, which is built
-// for that. What is measured there does not depend on how busy the machine is.
+// TestTimeline plays what takes minutes and hours in virtual time.
 func TestTimeline(t *testing.T) {
 	if virtual {
 		for _, row := range timelines {
@@ -22,37 +15,7 @@ func TestTimeline(t *testing.T) {
 		}
 		return
 	}
-	if runtime.GOOS == "windows" {
-		t.Skip("Windows has no virtual time")
-	}
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skipf("the program for virtual time cannot be built: %v", err)
-	}
-	if testing.Short() {
-		t.Skip("a program is built for virtual time")
-	}
-	t.Parallel()
-	program := filepath.Join(t.TempDir(), "timeline.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-trimpath", "-tags", "faketime", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build for virtual time: %v\n%s", err, out)
-	}
-	out, err := exec.CommandContext(t.Context(), program, "-test.run", "^TestTimeline$", "-test.v", "-test.timeout", "0").CombinedOutput()
-	t.Logf("%s", unframed(out))
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// unframed takes the headers off what a program in virtual time writes: 0, 0, P, B, eight bytes of time, four of length.
-func unframed(b []byte) (out []byte) {
-	const size = 16
-	for len(b) >= size && bytes.HasPrefix(b, []byte("\x00\x00PB")) {
-		n := min(uint64(binary.BigEndian.Uint32(b[12:])), uint64(len(b)-size))
-		out, b = append(out, b[size:size+n]...), b[size+n:]
-	}
-	return append(out, b...)
+	virtually(t)
 }
 
 // docker has the times of Docker.
