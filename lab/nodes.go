@@ -352,10 +352,16 @@ func (l *Lab) sandboxes(host string) map[string]*netns.Namespace {
 	return all
 }
 
-// sandboxName is the name of a sandbox's namespace file: the start of its id, or that of the routing mesh (R1).
+// sandboxName is the name of a sandbox's namespace file: the start of its id, or that of the routing mesh (R1), or of a network's
+// balancer (S9).
 func sandboxName(s *cnm.Sandbox) string {
 	if s.Name() == "ingress-sbox" {
 		return "ingress_sbox"
+	}
+	for _, ep := range s.Endpoints() {
+		if ep.Balances() {
+			return "lb_" + ep.Network().ID()[:9]
+		}
 	}
 	return s.ID()[:12]
 }

@@ -1,6 +1,7 @@
 package cnm
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -21,7 +22,14 @@ func (c *Controller) CreateNetwork(cfg NetworkConfig) (*Network, error) {
 	case cfg.Name == "":
 		return nil, fail(ErrInvalid, "network name cannot be empty")
 	}
-	return c.createNetwork(cfg, false)
+	n, err := c.createNetwork(cfg, false)
+	if err != nil || !cfg.Balancer.IsValid() {
+		return n, err
+	}
+	if err := c.addBalancer(n); err != nil {
+		return nil, errors.Join(err, c.RemoveNetwork(n.id))
+	}
+	return n, nil
 }
 
 func (c *Controller) createNetwork(cfg NetworkConfig, builtIn bool) (*Network, error) {
@@ -113,13 +121,14 @@ func (c *Controller) RemoveNetwork(nameOrID string) error {
 	if n.Predefined() {
 		return c.errPredefinedRemove(n.name)
 	}
+	gone := n.removeBalancer()
 	if !n.retire() {
-		return c.errActive(n)
+		return errors.Join(c.errActive(n), gone)
 	}
 	c.mu.Lock()
 	delete(c.networks, n.id)
 	c.mu.Unlock()
-	err := n.driver.deleteNetwork(n)
+	err := errors.Join(gone, n.driver.deleteNetwork(n))
 	c.releasePools(n)
 	c.zones.Delete(n.id)
 	c.log.Info("network removed", "host", c.cfg.Name, "network", n.name)

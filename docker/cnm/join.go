@@ -125,7 +125,7 @@ func (s *Sandbox) plan(cfgs []EndpointConfig) ([]step, error) {
 // docker_gwbridge pushed behind the first that has no way out (I34).
 func (s *Sandbox) order(steps []step) ([]step, error) {
 	_, has := s.Endpoint(NetworkGateway)
-	need := !has && !s.leadsOut(steps)
+	need := !has && !s.cfg.balances && !s.leadsOut(steps)
 	var h stepHeap
 	for _, st := range steps {
 		heap.Push(&h, st)

@@ -31,6 +31,8 @@ type NetworkConfig struct {
 	IPAMOptions  map[string]string // for the address driver
 	ID           string            // given by the swarm; empty: a new one
 	VNI          uint32            // overlay: given by the swarm
+	// Balancer is the address of this host's balancer on an overlay, given by the swarm (S9); zero: each container balances for itself.
+	Balancer netip.Addr
 }
 
 // Network is a network of a host. Its accessors are safe to call at once.
@@ -52,6 +54,7 @@ type Network struct {
 	removed   bool                 // guarded by mu
 	sandbox   *netns.Namespace     // guarded by mu; of an overlay
 	private   any                  // guarded by mu; the driver's
+	balancer  *balancer            // guarded by mu; nil: there is none
 }
 
 // ID returns the network's id.

@@ -23,7 +23,7 @@ func (s *Sandbox) startResolver() error {
 	s.mu.Lock()
 	running := s.resolver != nil
 	s.mu.Unlock()
-	if running || !slices.ContainsFunc(s.Endpoints(), func(ep *Endpoint) bool { return ep.network.UserDefined() }) {
+	if running || s.cfg.balances || !slices.ContainsFunc(s.Endpoints(), func(ep *Endpoint) bool { return ep.network.UserDefined() }) {
 		return nil
 	}
 	e, err := s.newEmbedded()
@@ -173,7 +173,7 @@ func (ep *Endpoint) Names() []string {
 
 // named tells whether the endpoint has names on its network.
 func (ep *Endpoint) named() bool {
-	return ep.network.UserDefined() && !ep.network.cfg.Ingress && ep.ip.IsValid()
+	return ep.network.UserDefined() && !ep.network.cfg.Ingress && !ep.Balances() && ep.ip.IsValid()
 }
 
 // addNames puts the endpoint's names into the zone of its network.

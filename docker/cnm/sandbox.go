@@ -29,6 +29,8 @@ type SandboxConfig struct {
 	Ports   []PortBinding // published by the endpoint that leads out
 	UseHost bool          // the container shares the host's namespace
 	None    bool          // the container is to have no network, until it is taken off none
+
+	balances bool // it is no container's but the host's balancer of a network (S9)
 }
 
 // Sandbox is the network of one container. Its accessors are safe to call at once, and while it changes.

@@ -70,8 +70,21 @@ type balanced struct {
 	mesh  *ingress               // of the sandbox of the routing mesh; nil: another
 }
 
-// balances tells whether the sandbox balances: on the network ingress only that of the routing mesh does.
-func (b *balanced) balances() bool { return !b.ep.network.cfg.Ingress || b.mesh != nil }
+// balances tells whether the sandbox balances: on the network ingress only that of the routing mesh does, and today on others
+// only that which is there for it.
+func (b *balanced) balances() bool {
+	switch n := b.ep.network; {
+	case n.cfg.Ingress:
+		return b.mesh != nil
+	case n.balanced():
+		return b.ep.Balances()
+	}
+	return true
+}
+
+// holds tells whether the sandbox has the virtual addresses of all services, and marks what comes in for them (S9): the containers
+// have no alias then, and mark nothing.
+func (b *balanced) holds() bool { return b.ep.network.balanced() && b.balances() }
 
 // serviceDriver implements serviceBinder: it sets up the load balancing in the sandboxes and tells the other hosts of them.
 type serviceDriver struct{ c *Controller }

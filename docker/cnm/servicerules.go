@@ -14,7 +14,7 @@ import (
 // network ingress the way from published to target ports (R2, R8).
 func (b *balanced) prepare() error {
 	svc := b.ep.cfg.Service
-	if svc != nil && svc.VIP.IsValid() {
+	if svc != nil && svc.VIP.IsValid() && !b.ep.network.balanced() {
 		if err := b.ep.Interface().AddAddr(netip.PrefixFrom(svc.VIP, 32)); err != nil {
 			return err
 		}
@@ -77,14 +77,17 @@ func redirectRules(ip netip.Addr, ports []PortConfig) []rule {
 	return rules
 }
 
-// poolRules are the rules of one service in a sandbox that balances (S7, S10); in that of the routing mesh published
-// ports are marked as well (R2).
+// poolRules are the rules of one service in a sandbox that balances: for what it sends itself (S7, S10), or for what comes in
+// (S9); in that of the routing mesh published ports are marked as well (R2).
 func (b *balanced) poolRules(p *balancedPool) []rule {
 	var rules []rule
 	if b.mesh != nil {
 		for _, port := range p.ports {
 			rules = append(rules, rule{table: "mangle", chain: "PREROUTING", spec: fmt.Sprintf("-p %s --dport %d -j MARK --set-mark %#x", port.Proto, port.Published, p.mark)})
 		}
+	}
+	if b.holds() {
+		return append(rules, rule{table: "mangle", chain: "INPUT", spec: fmt.Sprintf("-d %s -j MARK --set-mark %#x", p.vip, p.mark)})
 	}
 	return append(rules,
 		rule{table: "mangle", chain: "OUTPUT", spec: fmt.Sprintf("-d %s -j MARK --set-mark %#x", p.vip, p.mark)},
@@ -101,6 +104,11 @@ func (b *balanced) add(p *balancedPool) error {
 	}
 	if err := errors.Join(b.shareSource(), addRules(b.ns.Netfilter(), b.poolRules(p))); err != nil {
 		return err
+	}
+	if b.holds() {
+		if err := b.ep.Interface().AddAddr(netip.PrefixFrom(p.vip, 32)); err != nil {
+			return err
+		}
 	}
 	ipvs, key := b.ns.IPVS(), lb.Mark(p.mark)
 	if err := ipvs.AddService(key, lb.RoundRobin); err != nil {
@@ -121,6 +129,9 @@ func (b *balanced) add(p *balancedPool) error {
 func (b *balanced) remove(p *balancedPool) error {
 	delete(b.pools, p)
 	errs := []error{b.ns.IPVS().DelService(lb.Mark(p.mark)), deleteRules(b.ns.Netfilter(), b.poolRules(p))}
+	if i := b.ep.Interface(); i != nil && b.holds() {
+		errs = append(errs, i.RemoveAddr(netip.PrefixFrom(p.vip, 32)))
+	}
 	if b.mesh != nil {
 		errs = append(errs, b.mesh.close(p.ports))
 	}

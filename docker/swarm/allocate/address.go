@@ -137,13 +137,18 @@ func (a *Allocator) IsAttachmentAllocated(node *api.Node, t *api.NetworkAttachme
 	if node == nil || t == nil || t.Network == nil || !a.nodes[attachment{node.ID, t.Network.ID}] {
 		return false
 	}
-	return !networkallocator.IsIngressNetwork(t.Network) || a.has(t)
+	return !a.places(t.Network) || a.has(t)
 }
 
-// AllocateAttachment implements networkallocator.NetworkAllocator: it gives a node its address on the network ingress. On
-// others nodes have none: the balancers are in the containers' namespaces, as they were until 18.06 (S9).
+// places tells whether nodes have addresses on a network: on ingress, and on a modern swarm on all, where each node that has tasks
+// on one balances by a sandbox of its own, and not in the containers' namespaces, as it was until 18.06 (S9).
+func (a *Allocator) places(n *api.Network) bool {
+	return a.modern || networkallocator.IsIngressNetwork(n)
+}
+
+// AllocateAttachment implements networkallocator.NetworkAllocator: it gives a node its address on a network.
 func (a *Allocator) AllocateAttachment(node *api.Node, t *api.NetworkAttachment) error {
-	if networkallocator.IsIngressNetwork(t.Network) {
+	if a.places(t.Network) {
 		if err := a.attach(t); err != nil {
 			return err
 		}

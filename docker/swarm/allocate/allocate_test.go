@@ -166,6 +166,11 @@ func TestAddresses(t *testing.T) {
 	if want := "[10.255.0.2/16] [] 10.255.0.3/16 10.0.0.2/24 [10.255.0.4/16] [10.0.0.3/24] []\n"; got != want {
 		t.Errorf("I17, S1: %s; want %s", got, want)
 	}
+	today := made(t, true)
+	today.must(t, net)
+	if err := today.AllocateAttachment(node, other); err != nil || len(other.Addresses) != 1 || !today.IsAttachmentAllocated(node, other) {
+		t.Errorf("S9: today: %v, %v; want an address for the node's balancer", other.Addresses, err)
+	}
 	next := &api.Task{ID: "t2", Networks: []*api.NetworkAttachment{{Network: net, Addresses: []string{"10.0.0.3"}}}}
 	if err := a.AllocateTask(next); err == nil {
 		t.Error("an address was given twice")

@@ -90,6 +90,7 @@ type Executor struct {
 	node        *swarmapi.NodeDescription  // guarded by mu
 	ingress     string                     // guarded by mu; id of the routing mesh's network; empty: not joined
 	ingressAddr netip.Addr                 // guarded by mu; the host's address on it
+	places      map[string]netip.Addr      // guarded by mu; of the host's balancers, by network (S9)
 	attachments map[string]*attachmentWait // by task, guarded by mu
 }
 
@@ -183,6 +184,9 @@ func (x *Executor) Configure(ctx context.Context, n *swarmapi.Node) error {
 	if err := x.enter(ctx); err != nil {
 		return err
 	}
+	if err := x.setPlaces(n); err != nil {
+		return err
+	}
 	at := ingressOf(n)
 	if at == nil {
 		return x.leaveIngress()
@@ -209,6 +213,26 @@ func (x *Executor) Configure(ctx context.Context, n *swarmapi.Node) error {
 	}
 	x.mu.Lock()
 	x.ingress, x.ingressAddr = at.Network.ID, addr.Addr()
+	x.mu.Unlock()
+	x.networks.notify()
+	return nil
+}
+
+// setPlaces takes in the host's addresses on the networks of the swarm.
+func (x *Executor) setPlaces(n *swarmapi.Node) error {
+	places := make(map[string]netip.Addr)
+	for _, a := range n.Attachments {
+		if a.Network == nil || len(a.Addresses) == 0 {
+			continue
+		}
+		at, err := netip.ParsePrefix(a.Addresses[0])
+		if err != nil {
+			return fmt.Errorf("address of %s on network %s: %w", x.cfg.Name, a.Network.Spec.Annotations.Name, err)
+		}
+		places[a.Network.ID] = at.Addr()
+	}
+	x.mu.Lock()
+	x.places = places
 	x.mu.Unlock()
 	x.networks.notify()
 	return nil

@@ -242,9 +242,13 @@ func TestDrainToday(t *testing.T) {
 	spec := swarmapi.ContainerSpec{Image: "busybox", Args: []string{"sleep", "100000"}}
 	going := h.mustRun(newTask(1, spec))
 	h.mustRun(newTask(2, spec))
+	balancer, ok := h.eng.Controller().Sandbox("lb-overnet")
+	if !ok {
+		t.Fatal("S9: the host has no balancer for the network")
+	}
 	weights := func() string {
 		var out []string
-		for _, s := range h.container("web.2.task2").NS().IPVS().Services() {
+		for _, s := range balancer.NS().IPVS().Services() {
 			for _, d := range s.Destinations {
 				out = append(out, d.Addr.Addr().String()+"/"+string(rune('0'+d.Weight)))
 			}

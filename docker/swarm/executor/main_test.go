@@ -95,6 +95,7 @@ func (r *rig) join(i int) {
 	r.must(h.SetNetworkBootstrapKeys(keys(1, 2, 3)))
 	r.must(h.Configure(r.ctx, &swarmapi.Node{Attachments: []*swarmapi.NetworkAttachment{
 		{Network: network("ingress"), Addresses: []string{netip.AddrFrom4([4]byte{10, 255, 0, byte(2 + i)}).String() + "/16"}},
+		{Network: network("overnet"), Addresses: []string{netip.AddrFrom4([4]byte{10, 0, 0, byte(200 + i)}).String() + "/24"}}, // today (S9)
 	}}))
 }
 

@@ -210,6 +210,9 @@ func (x *Executor) Leave(ctx context.Context) error {
 			continue
 		}
 		for _, ep := range n.Endpoints() {
+			if ep.Balances() {
+				continue // it goes with the network
+			}
 			errs = append(errs, x.cfg.Engine.DisconnectNetwork(ctx, n.ID(), ep.Sandbox().ContainerID(), true))
 		}
 		errs = append(errs, ignore(ctl.RemoveNetwork(n.ID()), cnm.ErrNotFound))
@@ -217,7 +220,7 @@ func (x *Executor) Leave(ctx context.Context) error {
 	x.networks.clear()
 	x.mu.Lock()
 	g := x.gossip
-	x.keys = nil
+	x.keys, x.places = nil, nil
 	x.mu.Unlock()
 	if g != nil {
 		if err := g.Leave(ctx); err != nil { // the others find out

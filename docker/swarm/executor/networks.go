@@ -56,6 +56,11 @@ func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
 	if err != nil {
 		return err
 	}
+	if n.x.cfg.Engine.Controller().Modern() {
+		if cfg.Balancer, err = n.awaitPlace(ctx, net); err != nil {
+			return err
+		}
+	}
 	if err := n.x.enter(ctx); err != nil {
 		return err
 	}
@@ -73,12 +78,26 @@ func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
 
 // awaitIngress waits until the host takes part in the routing mesh: that it is to is told apart from its tasks.
 func (n *networks) awaitIngress(ctx context.Context, net *swarmapi.Network) error {
+	return n.await(ctx, func() bool { return n.x.ingress == net.ID })
+}
+
+// awaitPlace waits until the host has an address for its balancer on a network (S9).
+func (n *networks) awaitPlace(ctx context.Context, net *swarmapi.Network) (at netip.Addr, err error) {
+	err = n.await(ctx, func() bool {
+		at = n.x.places[net.ID]
+		return at.IsValid()
+	})
+	return at, err
+}
+
+// await waits until the node object says what is asked for. The question is asked with the executor's mu held.
+func (n *networks) await(ctx context.Context, there func() bool) error {
 	for {
 		changed := n.wait()
 		n.x.mu.Lock()
-		joined := n.x.ingress == net.ID
+		ok := there()
 		n.x.mu.Unlock()
-		if joined {
+		if ok {
 			return nil
 		}
 		select {

@@ -1,0 +1,67 @@
+package cnm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/netsim-lab/netsim/netns"
+)
+
+// Since 18.06 a host has for each overlay a sandbox that balances for all its containers on that network (E7, S9): it holds the
+// virtual addresses, and what it leads on comes from its own address. Before, each container balanced for itself.
+
+// balancer is that sandbox.
+type balancer struct {
+	sandbox *Sandbox
+	running *task
+}
+
+// balanced tells whether one sandbox of the host balances for all on the network.
+func (n *Network) balanced() bool {
+	return n.cfg.Balancer.IsValid() || n.cfg.Ingress && n.c.cfg.Modern
+}
+
+// addBalancer makes the balancer of a network, which is its first endpoint.
+func (c *Controller) addBalancer(n *Network) error {
+	id := "lb-" + n.name
+	ns := netns.New(netns.Config{Name: c.cfg.Name + "/" + id, Forward: true, Seed: c.cfg.Seed, Log: c.cfg.Log, ExpireNoDest: true}) // L21
+	sb, err := c.NewSandbox(SandboxConfig{ID: id, Name: n.name + "-endpoint", NS: ns, balances: true})
+	if err != nil {
+		return errors.Join(err, ns.Close())
+	}
+	b := &balancer{sandbox: sb, running: c.start(ns.Name(), ns.Run)}
+	n.setBalancer(b)
+	if err := sb.Join(context.Background(), []EndpointConfig{{Network: n.id, IP: n.cfg.Balancer}}); err != nil {
+		return fmt.Errorf("load balancer of network %s: %w", n.name, errors.Join(err, n.removeBalancer()))
+	}
+	return nil
+}
+
+// removeBalancer undoes addBalancer, if there is one and nobody else is on the network.
+func (n *Network) removeBalancer() error {
+	n.mu.Lock()
+	b := n.balancer
+	if b == nil || len(n.members) > 1 || len(n.members) == 1 && !n.members[b.sandbox] {
+		n.mu.Unlock()
+		return nil
+	}
+	n.balancer = nil
+	n.mu.Unlock()
+	err := b.sandbox.Delete()
+	b.running.stop()
+	return err
+}
+
+func (n *Network) setBalancer(b *balancer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.balancer = b
+}
+
+// Balances tells whether the endpoint is that of the host's balancer of the network, and of no container (S9).
+func (ep *Endpoint) Balances() bool { return ep.sandbox.cfg.balances }
+
+// Balancer returns the address of the host's balancer on the network; invalid: containers balance for themselves.
+func (n *Network) Balancer() netip.Addr { return n.cfg.Balancer }
