@@ -322,7 +322,8 @@ func (n *Node) System() *shell.System {
 func (m *machine) system(l *Lab) *shell.System {
 	m.once.Do(func() {
 		m.sys = &shell.System{
-			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: m.names.file, Switch: m.sw,
+			NS: m.ns, Hostname: m.name, Flavour: shell.Host, Files: func(path string) ([]byte, bool) { return l.hostFile(m, path) }, Switch: m.sw,
+			Paths:      func() []string { return l.hostPaths(m) },
 			Sandboxes:  func() map[string]*netns.Namespace { return l.sandboxes(m.name) },
 			Namespaces: &m.named, ProcessNS: func(pid int) (*netns.Namespace, bool) { return l.processNS(m, pid) },
 			Processes: func() []shell.Process { return l.processes(m.name) },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"path"
 	"slices"
 	"time"
 
@@ -55,6 +56,27 @@ func (l *Lab) newSwarmNode(m *machine, eng *engine.Engine) (*swarmNode, error) {
 	var err error
 	n.Node, err = node.New(cfg)
 	return n, err
+}
+
+// hostFile returns a file of a machine: its names, and the certificates of its node.
+func (l *Lab) hostFile(m *machine, name string) ([]byte, bool) {
+	if dir, file := path.Split(name); path.Clean(dir) == node.CertificatesDir {
+		if n := l.swarmNode(m.name); n != nil {
+			text, ok := n.disk.Certificates()[file]
+			return text, ok
+		}
+	}
+	return m.names.file(name)
+}
+
+// hostPaths returns the paths of the certificates of a machine's node.
+func (l *Lab) hostPaths(m *machine) (all []string) {
+	if n := l.swarmNode(m.name); n != nil {
+		for name := range n.disk.Certificates() {
+			all = append(all, path.Join(node.CertificatesDir, name))
+		}
+	}
+	return all
 }
 
 // managers are the addresses of the managers that the node knows, for gossip to begin with.

@@ -49,6 +49,7 @@ type curl struct {
 	limit   time.Duration
 	retries int
 	resolve map[string]netip.Addr
+	tls     *tls.Config
 }
 
 // transfer is one URL's way, for -w.
@@ -64,7 +65,7 @@ type transfer struct {
 
 const curlSpec = "s S v m: max-time: connect-timeout: o: w: H: X: d: i I L f k 4 A: u: G O silent show-error verbose output: write-out: header: request: " +
 	"data: data-raw: data-binary: include head location fail insecure user-agent: user: retry: retry-delay: retry-connrefused resolve: max-redirs: " +
-	"ipv4 url: no-progress-meter progress-bar x: noproxy: http1.1 compressed e: b: json:"
+	"ipv4 url: no-progress-meter progress-bar x: noproxy: http1.1 compressed e: b: json: E: cert: key: cacert:"
 
 // runCurl is curl for http and https.
 func runCurl(ctx context.Context, c *Call) int {
@@ -79,7 +80,10 @@ func runCurl(ctx context.Context, c *Call) int {
 	if len(urls) == 0 {
 		return c.badUsage("no URL specified!")
 	}
-	code := 0
+	code := t.secure()
+	if code != 0 {
+		return code
+	}
 	for _, u := range urls {
 		if code = t.fetchRetrying(ctx, u); ctx.Err() != nil {
 			return statusInterrupted
@@ -251,7 +255,7 @@ func (t *curl) once(ctx context.Context, x *transfer, u *url.URL, method string,
 	if !hasBody {
 		body = ""
 	}
-	q := &httpRequest{method: method, url: u, body: body, connect: t.connect, limit: t.limit, resolve: t.resolve, trust: t.opts.has("k", "insecure"),
+	q := &httpRequest{method: method, url: u, body: body, connect: t.connect, limit: t.limit, resolve: t.resolve, tls: t.tls,
 		headers: headersOf(u, curlAgent, t.headers, body, hasBody)}
 	if !strings.Contains(x.url, "://") || strings.Count(x.url, "/") == 2 {
 		t.verbose("* Rebuilt URL to: " + strings.TrimPrefix(u.String(), "http://"))

@@ -103,7 +103,7 @@ func (s *System) stat(p string) (info, error) {
 		i.mode = 0o444
 		return i, nil
 	}
-	if s.sysfsDir(p) != nil {
+	if s.sysfsDir(p) != nil || len(s.madeBelow(p)) > 0 {
 		i.mode = fs.ModeDir | 0o755
 		return i, nil
 	}
@@ -144,6 +144,20 @@ func (s *System) readFile(p string) ([]byte, bool) {
 		return n.data, !n.dir
 	}
 	return s.made(p)
+}
+
+// madeBelow returns what a directory holds of Paths: names of files, and of directories on the way to them.
+func (s *System) madeBelow(p string) (names []string) {
+	if s.Paths == nil {
+		return nil
+	}
+	for _, file := range s.Paths() {
+		if rest, ok := strings.CutPrefix(file, strings.TrimSuffix(p, "/")+"/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // made returns the text of a file that nobody wrote.
@@ -202,7 +216,7 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 	for child := range generated {
 		add(child)
 	}
-	for _, child := range s.sysfsDir(p) {
+	for _, child := range slices.Concat(s.sysfsDir(p), s.madeBelow(p)) {
 		add(path.Join(p, child))
 	}
 	for _, name := range s.Tools() {

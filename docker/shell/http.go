@@ -27,7 +27,7 @@ type httpRequest struct {
 	connect time.Duration // to resolve and connect; 0: no bound of its own
 	limit   time.Duration // for all of it; 0: none
 	resolve map[string]netip.Addr
-	trust   bool // do not look at a certificate
+	tls     *tls.Config // certificates to show and to trust; nil: none, and those of the machine
 }
 
 // httpReply is what came back. Close it.
@@ -144,7 +144,12 @@ func addrPort(a net.Addr) netip.AddrPort {
 // exchange writes the request and reads the head of the reply.
 func (q *httpRequest) exchange(r *httpReply) error {
 	if q.url.Scheme == "https" {
-		r.conn = tls.Client(r.conn, &tls.Config{ServerName: q.url.Hostname(), InsecureSkipVerify: q.trust}) //nolint:gosec // the user's -k
+		cfg := &tls.Config{}
+		if q.tls != nil {
+			cfg = q.tls.Clone()
+		}
+		cfg.ServerName = q.url.Hostname()
+		r.conn = tls.Client(r.conn, cfg)
 	}
 	if _, err := io.WriteString(r.conn, q.text()); err != nil {
 		return err

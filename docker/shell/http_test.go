@@ -2,6 +2,8 @@ package shell
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -178,5 +180,49 @@ func TestInterrupted(t *testing.T) {
 		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("%s took %v to end", line, took)
 		}
+	}
+}
+
+// --cert and --key show who one is, --cacert says whom one trusts.
+func TestCurlCertificates(t *testing.T) {
+	b := newBench(t)
+	s := httptest.NewUnstartedServer(nil)
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.StartTLS()
+	s.Close()
+	b.serve(b.c2, ":443", func(c net.Conn) { replyWith(okReply)(tls.Server(c, s.TLS)) })
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crt, key := block("CERTIFICATE", s.Certificate().Raw), block("PRIVATE KEY", der)
+	made := map[string]string{"/certs/own.crt": crt, "/certs/own.key": key, "/certs/both": crt + key}
+	sys := &System{NS: b.c1.NS, Flavour: Full}
+	sys.Files = func(p string) ([]byte, bool) {
+		if text, ok := made[p]; ok || b.c1.Files == nil {
+			return []byte(text), ok
+		}
+		return b.c1.Files(p)
+	}
+	sys.Paths = func() []string { return []string{"/certs/own.crt", "/certs/own.key", "/certs/both"} }
+	for _, tt := range []struct {
+		line, want string
+		status     int
+	}{
+		{"ls /certs", "both\nown.crt\nown.key", 0},
+		{"cd /certs && curl -sk --cert own.crt --key own.key https://c2", "hello", 0},
+		{"curl -sk -E /certs/both https://c2", "hello", 0},
+		{"curl -s -E /certs/both --cacert /certs/own.crt --resolve example.com:443:172.17.0.3 https://example.com", "hello", 0},
+		{"curl -s -E /certs/both --cacert /certs/own.crt https://c2", "", 60},
+		{"curl -sSk https://c2", "curl: (35) SSL connect error: remote error: tls: certificate required", 35},
+		{"curl -sSk -E /certs/own.crt https://c2", "curl: (58) could not load PEM client certificate: *", 58},
+		{"curl -sSk -E /none https://c2", "curl: (58) could not load PEM client certificate, no such file: /none", 58},
+		{"curl -sSk -E /certs/own.crt --key /none https://c2", "curl: (58) unable to set private key file, no such file: /none", 58},
+		{"curl -sS --cacert /certs/own.key https://c2", "curl: (77) error setting certificate verify locations: CAfile: /certs/own.key", 77},
+	} {
+		b.expect(sys, tt.line, tt.want, tt.status)
 	}
 }

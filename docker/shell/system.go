@@ -52,7 +52,9 @@ type System struct {
 	Hostname string // empty: the namespace's name
 	// Files returns the text of a file that is made elsewhere, as /etc/hosts and /etc/resolv.conf; it is asked each time.
 	// What a command writes hides it. nil: there are none.
-	Files   func(path string) ([]byte, bool)
+	Files func(path string) ([]byte, bool)
+	// Paths returns the paths of Files that directories show, beside those in /etc; nil: there are none.
+	Paths   func() []string
 	Env     []string // K=V; HOME, PATH and HOSTNAME have values of their own if not among them
 	Flavour Flavour
 	// Extra are the commands of a floor above, as docker or an image's programs, by name. They come before the tools.
