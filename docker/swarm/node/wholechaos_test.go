@@ -22,18 +22,20 @@ import (
 
 var wholeSeeds = flag.Uint64("chaos.whole", 2, "how many seeds TestChaosWhole plays, beginning with -chaos.from")
 
-// settled is the time after which all tables are to be as the store says, from when all cables are whole again.
-const settled = 10 * time.Second
+// settled is the time after which all tables are to be as the store says, from when all cables are whole again. 10 s hold mostly; what changed
+// in a partition too short for anybody to be thought dead may wait for the next bulk sync, though, which comes every 30 s (C6).
+var settled = flag.Duration("chaos.settled", 45*time.Second, "how long tables may be wrong after all is healed")
 
 // TestChaosWhole has whole engines in virtual time: hosts with containers, overlays, the routing mesh and gossip lose their power, are
 // parted, and have bad cables, while services come, go and change. Then FDB, DNS and IPVS tables are as the leader's
-// store says, within 10 s of healing; and each term has had one leader, what was acknowledged is there, no address is given twice.
+// store says, some seconds after healing; and each term has had one leader, what was acknowledged is there, no address is given twice.
 //
-//	go test ./docker/swarm/node -run TestChaosWhole -v -chaos.whole 200
+//	go test ./docker/swarm/node -run TestChaosWhole -v -chaos.whole 200 -chaos.settled 10s
 //	go test ./docker/swarm/node -run TestChaosWhole -v -chaos.whole 1 -chaos.from SEED
 func TestChaosWhole(t *testing.T) {
 	if !virtual {
-		virtually(t, "-chaos.whole", fmt.Sprint(*wholeSeeds), "-chaos.from", fmt.Sprint(*chaosFrom), "-chaos.rounds", fmt.Sprint(*chaosRounds))
+		virtually(t, "-chaos.whole", fmt.Sprint(*wholeSeeds), "-chaos.from", fmt.Sprint(*chaosFrom), "-chaos.rounds", fmt.Sprint(*chaosRounds),
+			"-chaos.settled", settled.String())
 		return
 	}
 	for seed := *chaosFrom; seed < *chaosFrom+*wholeSeeds; seed++ {
@@ -345,9 +347,9 @@ func (c *wholeChaos) compare(t *truth, now time.Time, since map[string]time.Time
 			is[d] = true
 			if began, ok := since[d]; !ok {
 				since[d] = now
-			} else if now.Sub(began) > settled && !c.told[d] {
+			} else if now.Sub(began) > *settled && !c.told[d] {
 				c.told[d] = true
-				c.Errorf("wrong for more than %v: %s", settled, d)
+				c.Errorf("wrong for more than %v: %s", *settled, d)
 			}
 		}
 	}
