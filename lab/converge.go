@@ -3,7 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,16 +17,14 @@ import (
 // cannot be placed.
 const convergeLimit = 10 * time.Second
 
-// convergeLook is the time between looks whether the services run.
-const convergeLook = 5 * time.Millisecond
-
 // WaitConverged waits until every service of the swarm has all its tasks running, and every host has heard of every endpoint on
 // the networks that it takes part in. The error of a wait that ctx ended says what is missing.
 func (l *Lab) WaitConverged(ctx context.Context) error {
-	tick := time.NewTicker(convergeLook)
-	defer tick.Stop()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	var missing []string
 	for {
+		began := time.Now()
 		now, err := l.unfinished(ctx)
 		if err == nil && len(now) == 0 {
 			return nil
@@ -37,8 +35,9 @@ func (l *Lab) WaitConverged(ctx context.Context) error {
 				missing = []string{err.Error()}
 			}
 		}
+		pause.Reset(pauseAfter(time.Since(began)))
 		select {
-		case <-tick.C:
+		case <-pause.C:
 		case <-ctx.Done():
 			return fmt.Errorf("wait for services to converge: %s: %w", strings.Join(missing, "; "), ctx.Err())
 		}
@@ -49,9 +48,10 @@ func (l *Lab) WaitConverged(ctx context.Context) error {
 func (l *Lab) awaitHeard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, convergeLimit)
 	defer cancel()
-	tick := time.NewTicker(convergeLook)
+	heard := newLook(func() bool { return len(l.unheard()) == 0 })
+	tick := time.NewTicker(lookPause)
 	defer tick.Stop()
-	for len(l.unheard()) > 0 {
+	for !heard.now() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -129,29 +129,24 @@ func replicas(s *swarmapi.Service, nodes []*swarmapi.Node) int {
 func (l *Lab) unheard() []string {
 	endpoints := make(map[string]map[string]bool) // by network and endpoint: whether it is Disabled
 	l.overlays(func(_ string, d *directory.Directory, n *cnm.Network) bool {
-		own := n.Endpoints()
-		if endpoints[n.ID()] == nil {
-			endpoints[n.ID()] = make(map[string]bool)
+		own := make(map[string]bool)
+		for _, ep := range n.Endpoints() {
+			own[ep.ID()] = false
 		}
-		for _, ep := range own {
-			endpoints[n.ID()][ep.ID()] = false
-		}
-		for _, r := range recordsOf(d, n) {
-			if _, mine := endpoints[n.ID()][r.Key]; mine && r.Disabled && slices.ContainsFunc(own, func(ep *cnm.Endpoint) bool { return ep.ID() == r.Key }) {
-				endpoints[n.ID()][r.Key] = true
+		for _, r := range d.Own(n.ID()) {
+			if _, ok := own[r.Key]; ok {
+				own[r.Key] = r.Disabled
 			}
 		}
+		if endpoints[n.ID()] == nil {
+			endpoints[n.ID()] = own
+		}
+		maps.Copy(endpoints[n.ID()], own)
 		return true
 	})
 	var missing []string
 	l.overlays(func(host string, d *directory.Directory, n *cnm.Network) bool {
-		same := 0
-		for _, r := range recordsOf(d, n) {
-			if disabled, ok := endpoints[n.ID()][r.Key]; ok && disabled == r.Disabled {
-				same++
-			}
-		}
-		if same < len(endpoints[n.ID()]) || d.Busy() {
+		if !d.Knows(n.ID(), endpoints[n.ID()]) || d.Busy() {
 			missing = append(missing, fmt.Sprintf("%s has not heard of all endpoints of %s", host, n.Name()))
 		}
 		return missing == nil
@@ -168,9 +163,4 @@ func (l *Lab) overlays(f func(host string, d *directory.Directory, n *cnm.Networ
 			}
 		}
 	}
-}
-
-func recordsOf(d *directory.Directory, n *cnm.Network) []cnm.Record {
-	records, _ := d.Records(n.ID())
-	return records
 }

@@ -105,7 +105,8 @@ func (l *Lab) build() (err error) {
 	if l.phys, err = buildFabric(l.spec, l.seed); err != nil {
 		return err
 	}
-	l.turns = newTurns(l.spec.Services, func() bool { return len(l.unheard()) == 0 })
+	heard := newLook(func() bool { return len(l.unheard()) == 0 })
+	l.turns = newTurns(l.spec.Services, heard.now)
 	if l.names, err = l.phys.addNameServer(l.spec, l.seed); err != nil {
 		return err
 	}

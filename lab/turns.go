@@ -15,13 +15,29 @@ import (
 type turns struct {
 	heard func() bool // every host knows of what has joined
 
+	place map[turn]int // of the tasks of replicated services in that order; never changes
+
 	mu      sync.Mutex
-	up      bool            // guarded by mu
-	order   []turn          // of replicated services; guarded by mu
-	joined  map[turn]bool   // guarded by mu
-	done    map[turn]bool   // guarded by mu
-	known   map[string]bool // replicated services; never changes
-	changed chan struct{}   // guarded by mu; closed and replaced when something has
+	up      bool          // guarded by mu
+	joined  passed        // guarded by mu
+	done    passed        // guarded by mu
+	changed chan struct{} // guarded by mu; closed and replaced when somebody's turn may have come
+}
+
+// passed is who has had their turn, by place.
+type passed struct {
+	had   []bool
+	first int // that has not
+}
+
+// note notes that a place has had its turn. It tells whether there is another that is first now.
+func (p *passed) note(place int) bool {
+	p.had[place] = true
+	was := p.first
+	for p.first < len(p.had) && p.had[p.first] {
+		p.first++
+	}
+	return p.first > was
 }
 
 // turn is one task, by its service and slot.
@@ -36,16 +52,16 @@ const (
 )
 
 func newTurns(services []topology.Service, heard func() bool) *turns {
-	t := &turns{heard: heard, joined: map[turn]bool{}, done: map[turn]bool{}, known: map[string]bool{}, changed: make(chan struct{})}
+	t := &turns{heard: heard, place: map[turn]int{}, changed: make(chan struct{})}
 	for _, s := range services {
 		if s.Mode == topology.ModeGlobal {
 			continue // its tasks are as many as fit, which is not known here
 		}
-		t.known[s.Name] = true
 		for slot := range s.Replicas {
-			t.order = append(t.order, turn{s.Name, uint64(slot + 1)})
+			t.place[turn{s.Name, uint64(slot + 1)}] = len(t.place)
 		}
 	}
+	t.joined.had, t.done.had = make([]bool, len(t.place)), make([]bool, len(t.place))
 	return t
 }
 
@@ -53,16 +69,16 @@ func newTurns(services []topology.Service, heard func() bool) *turns {
 func (t *turns) Join(ctx context.Context, service string, slot uint64) error {
 	limit := time.NewTimer(turnLimit)
 	defer limit.Stop()
-	return t.await(ctx, limit.C, turn{service, slot}, t.joined)
+	return t.await(ctx, limit.C, turn{service, slot}, &t.joined)
 }
 
 // Run implements executor.Turns.
 func (t *turns) Run(ctx context.Context, service string, slot uint64) error {
 	me := turn{service, slot}
-	t.note(me, t.joined)
+	t.note(me, &t.joined)
 	limit := time.NewTimer(turnLimit)
 	defer limit.Stop()
-	if err := t.await(ctx, limit.C, me, t.done); err != nil {
+	if err := t.await(ctx, limit.C, me, &t.done); err != nil {
 		return err
 	}
 	tick := time.NewTicker(turnLook)
@@ -81,13 +97,13 @@ func (t *turns) Run(ctx context.Context, service string, slot uint64) error {
 
 // Done implements executor.Turns.
 func (t *turns) Done(service string, slot uint64) {
-	t.note(turn{service, slot}, t.joined, t.done)
+	t.note(turn{service, slot}, &t.joined, &t.done)
 }
 
-// await waits until all tasks before one are in a set.
-func (t *turns) await(ctx context.Context, limit <-chan time.Time, me turn, set map[turn]bool) error {
+// await waits until all tasks before one have had their turn.
+func (t *turns) await(ctx context.Context, limit <-chan time.Time, me turn, p *passed) error {
 	for {
-		waits, changed := t.waits(me, set)
+		waits, changed := t.waits(me, p)
 		if !waits {
 			return nil
 		}
@@ -101,35 +117,30 @@ func (t *turns) await(ctx context.Context, limit <-chan time.Time, me turn, set 
 	}
 }
 
-// waits tells whether a task before one is not in a set. Tasks of global services wait for no one.
-func (t *turns) waits(me turn, set map[turn]bool) (bool, <-chan struct{}) {
+// waits tells whether a task before one has not had its turn. Tasks that the topology does not number, as those
+// of global services, wait for no one.
+func (t *turns) waits(me turn, p *passed) (bool, <-chan struct{}) {
+	place, ok := t.place[me]
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.up || !t.known[me.service] {
-		return false, nil
-	}
-	for _, other := range t.order {
-		if other == me {
-			break
-		}
-		if !set[other] {
-			return true, t.changed
-		}
-	}
-	return false, nil
+	return ok && !t.up && p.first < place, t.changed
 }
 
-// note puts a task into sets.
-func (t *turns) note(me turn, sets ...map[turn]bool) {
+// note notes that a task has had its turns.
+func (t *turns) note(me turn, turns ...*passed) {
+	place, ok := t.place[me]
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.up {
+	if !ok || t.up {
 		return
 	}
-	for _, s := range sets {
-		s[me] = true
+	next := false
+	for _, p := range turns {
+		next = p.note(place) || next
 	}
-	t.tell()
+	if next {
+		t.tell()
+	}
 }
 
 // tell wakes those who wait. The caller holds mu.
@@ -149,8 +160,6 @@ func (t *turns) over() bool {
 func (t *turns) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.up, t.order = true, nil
-	clear(t.joined)
-	clear(t.done)
+	t.up = true
 	t.tell()
 }

@@ -138,6 +138,38 @@ func (d *Directory) Records(network string) ([]cnm.Record, <-chan struct{}) {
 	return nil, d.change
 }
 
+// Own returns what the node tells the others of its endpoints on a network.
+func (d *Directory) Own(network string) []cnm.Record {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.topics[network]
+	if t == nil {
+		return nil
+	}
+	own := make([]cnm.Record, 0, len(t.own))
+	for i := range t.records {
+		if t.own[t.records[i].Key] {
+			own = append(own, t.records[i])
+		}
+	}
+	return own
+}
+
+// Knows tells whether Records has all these endpoints of a network, by key, each Disabled or not as here.
+func (d *Directory) Knows(network string, endpoints map[string]bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	same := 0
+	if t := d.topics[network]; t != nil {
+		for i := range t.records {
+			if disabled, ok := endpoints[t.records[i].Key]; ok && disabled == t.records[i].Disabled {
+				same++
+			}
+		}
+	}
+	return same >= len(endpoints)
+}
+
 // Busy tells whether a watcher has yet to see something that Records has already.
 func (d *Directory) Busy() bool {
 	d.mu.Lock()

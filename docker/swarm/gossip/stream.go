@@ -43,7 +43,12 @@ type stream struct {
 	got  uint64 // records
 	sent uint64
 	rest []byte // opened and not read yet
+	room []byte // where records are opened, and rest lies
 }
+
+// records are buffers of records that are written. A netstack's endpoint holds on to what was written last for as long as it
+// exists, which is minutes for one that has been closed, so what is written is in buffers that many share.
+var records = sync.Pool{New: func() any { return new([2 + recordMost]byte) }}
 
 // RemoteAddr implements net.Conn.
 func (s *stream) RemoteAddr() net.Addr { return s.remote }
@@ -99,15 +104,16 @@ func (s *stream) Write(b []byte) (int, error) {
 	if s.salt == nil {
 		return s.Conn.Write(b)
 	}
-	var out []byte
+	buf := records.Get().(*[2 + recordMost]byte)
+	defer records.Put(buf)
 	for rest := b; len(rest) > 0; {
 		n := min(len(rest), recordSize)
-		out = binary.BigEndian.AppendUint16(out, uint16(n+16))
+		out := binary.BigEndian.AppendUint16(buf[:0], uint16(n+16))
 		out = s.out.Seal(out, numbered(&s.sent), rest[:n], nil)
+		if _, err := s.Conn.Write(out); err != nil {
+			return 0, err
+		}
 		rest = rest[n:]
-	}
-	if _, err := s.Conn.Write(out); err != nil {
-		return 0, err
 	}
 	return len(b), nil
 }
@@ -143,7 +149,10 @@ func (s *stream) record() error {
 	if size <= 16 || size > recordMost {
 		return s.forged()
 	}
-	sealed := make([]byte, size)
+	if cap(s.room) < size {
+		s.room = make([]byte, size)
+	}
+	sealed := s.room[:size]
 	if _, err := io.ReadFull(s.Conn, sealed); err != nil {
 		return err
 	}

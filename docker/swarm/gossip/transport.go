@@ -63,7 +63,7 @@ func (t *transport) serve() {
 }
 
 func (t *transport) readPackets() {
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, packetSize+1) // one byte more than any packet that is taken has
 	for {
 		n, from, err := t.pc.ReadFrom(buf)
 		if err != nil {
