@@ -94,7 +94,7 @@ func FuzzReadSOCKS(f *testing.F) {
 		if err == nil {
 			_, err = strconv.ParseUint(port, 10, 16)
 		}
-		if strings.ContainsAny(host, "[]:") && net.ParseIP(host) == nil {
+		if name := target[:max(strings.LastIndexByte(target, ':'), 0)]; strings.ContainsAny(name, "[]:") && net.ParseIP(host) == nil {
 			return // a name that is none; who resolves it says so
 		}
 		if err != nil || host == "" {
