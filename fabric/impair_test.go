@@ -17,6 +17,14 @@ import (
 // manyFrames is as many wire frames as the statistics are of.
 const manyFrames = 100_000
 
+// statistics leaves out of short rounds what only counts how often something comes about.
+func statistics(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a hundred thousand frames take long, and show no more in a short round")
+	}
+}
+
 // arrival is a wire frame that arrived.
 type arrival struct {
 	seq   int // the number of its first byte
@@ -90,6 +98,7 @@ func (r *rig) send(from, frames, train int) {
 func near(got, want, within float64) bool { return math.Abs(got-want) <= within*want }
 
 func TestImpairShares(t *testing.T) {
+	statistics(t)
 	for _, c := range []struct {
 		name string
 		set  fabric.Impairment
@@ -147,6 +156,7 @@ func TestImpairBurstLength(t *testing.T) {
 }
 
 func TestImpairDelay(t *testing.T) {
+	statistics(t)
 	const delay, jitter = 20 * time.Millisecond, 5 * time.Millisecond
 	const pause = 15 * time.Millisecond // no frame can catch up with the one before
 	for _, c := range []struct {
@@ -219,6 +229,7 @@ func TestImpairOrder(t *testing.T) {
 }
 
 func TestImpairReorderShare(t *testing.T) {
+	statistics(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, fabric.Impairment{Delay: 50 * time.Millisecond, Reorder: 0.25})
 		for i := range manyFrames {
@@ -240,6 +251,7 @@ func TestImpairReorderShare(t *testing.T) {
 
 // What becomes of a wire frame does not depend on the train that it is in.
 func TestImpairTrainsMakeNoDifference(t *testing.T) {
+	statistics(t)
 	for _, c := range []struct {
 		name string
 		set  fabric.Impairment
