@@ -113,7 +113,8 @@ func (o *overlay) rename(old, r Record) {
 }
 
 // namesOf returns the names that a record gives, of the container only if that is on another host: sandboxes see to
-// their own.
+// their own. A task that is about to go has no names any more, but its service has, as long as the task stands behind its virtual
+// address (rmServiceBinding in libnetwork's service_common.go).
 func (o *overlay) namesOf(r Record) []nameRecord {
 	var out []nameRecord
 	owner, ip := ownerOf(r), r.IP.Addr()
@@ -129,7 +130,8 @@ func (o *overlay) namesOf(r Record) []nameRecord {
 		}
 	}
 	s := r.Service
-	if s == nil || r.Disabled {
+	leaving := s != nil && r.Disabled && o.d.c.cfg.Modern && o.stands(r) // with weight 0 (S14)
+	if s == nil || r.Disabled && !leaving {
 		return out
 	}
 	to := s.VIP // D9
@@ -137,7 +139,13 @@ func (o *overlay) namesOf(r Record) []nameRecord {
 		to = ip // S12
 	}
 	for _, name := range append([]string{s.ServiceName}, s.Aliases...) {
-		out = append(out, nameRecord{owner, name, to, false}, nameRecord{owner, "tasks." + name, ip, false}) // D10
+		out = append(out, nameRecord{owner, name, to, false})
+		if !leaving {
+			out = append(out, nameRecord{owner, "tasks." + name, ip, false}) // D10
+		}
+	}
+	if leaving {
+		return out
 	}
 	return append(out, nameRecord{owner, s.TaskName, ip, false}) // D11
 }
