@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/swarmkit/v2/log"
 	"go.uber.org/goleak"
 
 	"github.com/netsim-lab/netsim/docker/cnm"
@@ -20,7 +21,10 @@ import (
 	"github.com/netsim-lab/netsim/netns"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.L.Logger.SetOutput(io.Discard) // swarmkit's parts, which the swarm of these tests is made of, have nobody to read it
+	goleak.VerifyTestMain(m)
+}
 
 // rig is a server of an engine that run until the test ends.
 type rig struct {
