@@ -67,6 +67,9 @@ type Config struct {
 	TLSInfo func() *swarmapi.NodeTLSInfo
 	// OnSession is called with each message of a session, before the executor sees its node and keys; nil: not.
 	OnSession func(*swarmapi.SessionMessage)
+
+	// Describe is the time between looks whether the node's description has changed, its certificate's root with it; 0: 20 s.
+	Describe time.Duration
 }
 
 // Agent is one node's. All methods may be called at once, but Run only once.
@@ -91,6 +94,9 @@ func New(cfg Config) *Agent {
 	}
 	if cfg.Luck == nil {
 		cfg.Luck = rand.Int64N
+	}
+	if cfg.Describe == 0 {
+		cfg.Describe = describePeriod
 	}
 	a := &Agent{cfg: cfg, log: cfg.Log, ready: make(chan struct{}), ended: make(chan struct{})}
 	a.tasks = newWorker(cfg.Executor, cfg.Log)

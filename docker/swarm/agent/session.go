@@ -135,7 +135,7 @@ func (a *Agent) report(ctx context.Context) error {
 
 // look ends the session once the node is not what it was when it registered.
 func (a *Agent) look(ctx context.Context, was *swarmapi.NodeDescription) error {
-	for sleep(ctx, describePeriod) {
+	for sleep(ctx, a.cfg.Describe) {
 		now, err := a.describe(ctx)
 		if err == nil && !reflect.DeepEqual(now, was) {
 			return errNewDescription

@@ -74,11 +74,21 @@ func TestRenewal(t *testing.T) {
 	}
 	id := w.Info().NodeID
 	w.switchOff()
-	w.now = func() time.Time { return time.Now().Add(46 * time.Minute) } // past 80 % of its life
+	before, _ := w.disk.read()
+	w.now = func() time.Time { // past 80 % of the life of the old one, by whose manager's clock the new one begins
+		if r, _ := w.disk.read(); bytes.Equal(r.chain, before.chain) {
+			return time.Now().Add(46 * time.Minute)
+		}
+		return time.Now()
+	}
 	w.switchOn()
 	l.eventually("W16: the certificate is renewed", func() bool {
-		return w.current().identity().NotAfter.After(old.NotAfter) && m.seesID(id).Status.State == swarmapi.NodeStatus_READY
+		r, _ := w.disk.read()
+		return !bytes.Equal(r.chain, before.chain) && m.seesID(id).Status.State == swarmapi.NodeStatus_READY
 	})
+	if end := w.current().identity().NotAfter; end.Before(old.NotAfter) {
+		t.Errorf("W16: it ends at %v, before the old one, %v", end, old.NotAfter)
+	}
 	w.switchOff()
 	w.now = func() time.Time { return time.Now().Add(3 * time.Hour) }
 	w.switchOn()

@@ -54,6 +54,7 @@ type Times struct {
 	CertLife      time.Duration // of nodes' certificates, set in the swarm that Init makes (W16); 0: 90 days
 	KeyRotation   time.Duration // of gossip's and IPsec's keys (C12); 0: 12 h
 	Renewal       time.Duration // between looks whether a new certificate is due; 0: a minute
+	Describe      time.Duration // between looks whether managers know what the node is, the root it trusts with it; 0: 20 s
 	Join          time.Duration // for which Join waits; 0: 20 s
 	Request       time.Duration // for which a request to the swarm's API waits; 0: 20 s
 

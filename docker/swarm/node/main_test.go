@@ -23,7 +23,7 @@ import (
 const patience = 60 * time.Second
 
 // quick are the times of swarms in tests: elections begin after 0.5 to 1 s.
-var quick = Times{Tick: 50 * time.Millisecond, Heartbeat: 300 * time.Millisecond, Renewal: time.Second, Join: patience}
+var quick = Times{Tick: 50 * time.Millisecond, Heartbeat: 300 * time.Millisecond, Renewal: time.Second, Describe: time.Second, Join: patience}
 
 // engine pretends to run tasks: each runs until it is told to end.
 type engine struct {

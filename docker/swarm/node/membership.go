@@ -69,7 +69,7 @@ func (n *Node) newMembership(r record) *membership {
 	luck := n.newLuck()
 	m.agent = agent.New(agent.Config{
 		Dispatcher: &dispatcher{membership: m}, Executor: n.cfg.Executor, Hostname: n.cfg.Name, Log: n.cfg.Log,
-		Luck: luck.Int64N, TLSInfo: m.tlsInfo, OnSession: m.onSession,
+		Luck: luck.Int64N, TLSInfo: m.tlsInfo, OnSession: m.onSession, Describe: n.cfg.Times.Describe,
 	})
 	return m
 }
