@@ -196,7 +196,7 @@ func (t *truth) forwarding(h *host, n *cnm.Network, differ func(string, []string
 	differ("ip neigh of "+n.Name(), kernel, wantNeigh)
 }
 
-var markRule = regexp.MustCompile(`^-A (OUTPUT|PREROUTING) (?:-d ([0-9.]+)/32|-p (tcp|udp) .*--dport (\d+)) -j MARK --set-x?mark (0x[0-9a-f]+)`)
+var markRule = regexp.MustCompile(`^-A (OUTPUT|INPUT|PREROUTING) (?:-d ([0-9.]+)/32|-p (tcp|udp) .*--dport (\d+)) -j MARK --set-x?mark (0x[0-9a-f]+)`)
 
 // balancing compares what a sandbox balances: by each service's virtual address, and in the routing mesh by its published ports.
 func (t *truth) balancing(h *host, s *cnm.Sandbox, differ func(string, []string, []string)) {
@@ -207,6 +207,9 @@ func (t *truth) balancing(h *host, s *cnm.Sandbox, differ func(string, []string,
 		id := ep.Network().ID()
 		if ep.Network().Driver() != cnm.DriverOverlay || ep.Network().Ingress() != mesh {
 			continue
+		}
+		if h.whole.modern && !mesh && !ep.Balances() {
+			continue // S9: one sandbox does for all of the host
 		}
 		for _, p := range t.places[id] {
 			if p.task == nil || t.services[p.task.ServiceID] == nil {
