@@ -183,7 +183,7 @@ func (m *monitor) interval(began time.Time) time.Duration {
 	case m.early && m.status == Starting && since < interval:
 		interval -= since
 	}
-	if m.early && m.status == Starting {
+	if m.early && m.status == Starting && since < m.grace() { // then each failure counts, and three need three intervals (S13)
 		return min(interval, max(since/4, healthEarly))
 	}
 	return interval
