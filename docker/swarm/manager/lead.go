@@ -19,7 +19,6 @@ import (
 	"github.com/moby/swarmkit/v2/manager/orchestrator/global"
 	"github.com/moby/swarmkit/v2/manager/orchestrator/jobs"
 	"github.com/moby/swarmkit/v2/manager/orchestrator/replicated"
-	"github.com/moby/swarmkit/v2/manager/orchestrator/taskreaper"
 	"github.com/moby/swarmkit/v2/manager/resourceapi"
 	"github.com/moby/swarmkit/v2/manager/scheduler"
 	"github.com/moby/swarmkit/v2/manager/state/store"
@@ -114,7 +113,7 @@ func (m *Manager) open(ctx context.Context) (*office, []worker, func(), error) {
 		dispatcher: dispatcher.New(), ca: swarmca.NewServer(s, security), resource: resourceapi.New(s), store: s, cluster: id.Cluster,
 		logs: newLogs(s, ctx.Done()),
 	}
-	o.control = &control{Server: controlapi.NewServer(s, nil, security, m.provider(), plugins), store: s, raft: m.raft}
+	o.control = &control{Server: controlapi.NewServer(s, nil, security, m.provider(), plugins), store: s, raft: m.raft, reaper: newReaper(s)}
 	times := dispatcher.DefaultConfig()
 	times.RateLimitPeriod = rateLimit
 	o.dispatcher.Init(members{m.raft, s}, times, plugins, security)
@@ -129,7 +128,7 @@ const rateLimit = 8 * time.Second
 func (m *Manager) workers(ctx context.Context, o *office, a *allocator.Allocator) []worker {
 	s := m.state.Store()
 	replicas, globals, once := replicated.NewReplicatedOrchestrator(s), global.NewGlobalOrchestrator(s), jobs.NewOrchestrator(s)
-	reaper, enforcer, sched := taskreaper.New(s), constraintenforcer.New(s), scheduler.New(s)
+	enforcer, sched := constraintenforcer.New(s), scheduler.New(s)
 	keys := keymanager.New(s, &keymanager.Config{
 		ClusterName: store.DefaultClusterName, Keylen: keymanager.DefaultKeyLen, RotationInterval: m.cfg.KeyRotation,
 		Subsystems: []string{keymanager.SubsystemGossip, keymanager.SubsystemIPSec},
@@ -144,7 +143,7 @@ func (m *Manager) workers(ctx context.Context, o *office, a *allocator.Allocator
 		{"allocator", func() error { return a.Run(ctx) }, a.Stop},
 		{"scheduler", func() error { return sched.Run(ctx) }, sched.Stop},
 		{"constraint enforcer", func() error { enforcer.Run(); return nil }, enforcer.Stop},
-		{"task reaper", func() error { reaper.Run(ctx); return nil }, reaper.Stop},
+		{"task reaper", func() error { o.control.reaper.run(ctx); return nil }, o.control.reaper.stop},
 		{"replicated orchestrator", func() error { return replicas.Run(ctx) }, replicas.Stop},
 		{"jobs orchestrator", func() error { once.Run(ctx); return nil }, once.Stop},
 		{"global orchestrator", func() error { return globals.Run(ctx) }, globals.Stop},

@@ -17,8 +17,9 @@ import (
 // others can do without it (W9, W20).
 type control struct {
 	*controlapi.Server
-	store *store.MemoryStore
-	raft  *consensus.Node
+	store  *store.MemoryStore
+	raft   *consensus.Node
+	reaper *reaper
 }
 
 // member finds a manager by its node.
