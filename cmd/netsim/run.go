@@ -203,6 +203,7 @@ func play(ctx context.Context, spec *topology.Spec, cfg lab.Config, rep reporter
 		return whyEnded(ctx, err)
 	}
 	rep.up(l, time.Since(start))
+	settleMemory()
 	var sum lab.Summary
 	if !o.noSteps {
 		sum, err = l.Play(ctx, saver{reporter: rep, lab: l, dir: o.failed, log: cfg.Log})
