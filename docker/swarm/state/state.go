@@ -86,6 +86,9 @@ func (s *State) Apply(index uint64, command []byte) []byte {
 	var r api.InternalRaftRequest
 	err := r.Unmarshal(command)
 	if err == nil {
+		err = sound(func() { r.Copy() })
+	}
+	if err == nil {
 		err = s.store.ApplyStoreActions(r.Action)
 	}
 	if err != nil {
@@ -111,5 +114,20 @@ func (s *State) Restore(snapshot []byte) error {
 	if err := all.Unmarshal(snapshot); err != nil {
 		return err
 	}
+	if err := sound(func() { all.Copy() }); err != nil {
+		return err
+	}
 	return s.store.Restore(&all)
+}
+
+// sound tells whether a message can be copied, as the store does with its objects while it is locked. Messages whose maps
+// have keys without values can be read, but swarmkit's copying panics at them.
+func sound(duplicate func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed message: %v", p)
+		}
+	}()
+	duplicate()
+	return nil
 }

@@ -132,6 +132,7 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := New(nil)
 		s.Apply(1, b)
+		_ = s.Restore(b) // what it does not know it says
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
