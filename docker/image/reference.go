@@ -83,7 +83,7 @@ func ParseReference(ref string) (Reference, error) {
 }
 
 // splitDomain cuts the registry off a name: "" stands for Docker's own, whose
-// library/ prefix goes too.
+// library/ prefix goes too where only a name is behind it, as in distribution's familiar names.
 func splitDomain(name string) (domain, repo string) {
 	domain, repo, ok := strings.Cut(name, "/")
 	isDomain := ok && reDomain.MatchString(domain) &&
@@ -94,7 +94,7 @@ func splitDomain(name string) (domain, repo string) {
 	if domain == "docker.io" || domain == "index.docker.io" {
 		domain = ""
 	}
-	if official, ok := strings.CutPrefix(repo, "library/"); domain == "" && ok {
+	if official, ok := strings.CutPrefix(repo, "library/"); domain == "" && ok && !strings.Contains(official, "/") {
 		repo = official
 	}
 	return domain, repo

@@ -242,6 +242,9 @@ func (c *checker) checkSwarmIsWhole(away map[string]netip.AddrPort) {
 	if w == nil {
 		return
 	}
+	if len(w.Managers) == 0 { // which is an error of its own
+		return
+	}
 	place := c.spec.swarmPlace(away)
 	for _, r := range slices.Concat(w.Managers, w.Workers) {
 		if away[r.Name] != place {
