@@ -85,19 +85,29 @@ func ParseReference(ref string) (Reference, error) {
 // splitDomain cuts the registry off a name: "" stands for Docker's own, whose
 // library/ prefix goes too where only a name is behind it, as in distribution's familiar names.
 func splitDomain(name string) (domain, repo string) {
-	domain, repo, ok := strings.Cut(name, "/")
-	isDomain := ok && reDomain.MatchString(domain) &&
-		(strings.ContainsAny(domain, ".:") || domain == "localhost")
-	if !isDomain {
-		domain, repo = "", name
+	domain, repo = cutDomain(name)
+	if domain == "index.docker.io" {
+		domain = officialDomain
 	}
-	if domain == "docker.io" || domain == "index.docker.io" {
+	if inner, _ := cutDomain(repo); domain == officialDomain && inner == "" { // else the rest would name another registry
 		domain = ""
 	}
 	if official, ok := strings.CutPrefix(repo, "library/"); domain == "" && ok && !strings.Contains(official, "/") {
 		repo = official
 	}
 	return domain, repo
+}
+
+// officialDomain is Docker's own registry.
+const officialDomain = "docker.io"
+
+// cutDomain cuts off what can only be a registry.
+func cutDomain(name string) (domain, rest string) {
+	domain, rest, ok := strings.Cut(name, "/")
+	if ok && reDomain.MatchString(domain) && (strings.ContainsAny(domain, ".:") || domain == "localhost") {
+		return domain, rest
+	}
+	return "", name
 }
 
 func validPath(repo string) bool {
