@@ -156,8 +156,8 @@ func TestExecInstances(t *testing.T) {
 		{"the end of a shell", engine.ExecConfig{Args: []string{"sh"}, TTY: true, Stdin: true}, "\x04", "/ # \r\n", "", 0},
 	} {
 		out, errs, info := start(row.cfg, row.in)
-		if row.show == "a shell on a terminal" && strings.HasPrefix(out, "/ # ") { // the prompt may come first
-			out = strings.TrimPrefix(out, "/ # ") + "/ # "
+		if row.show == "a shell on a terminal" { // the terminal echoes what is typed ahead; the prompt may come at any moment of it
+			out = strings.Replace(out, "/ # ", "", 1) + "/ # "
 		}
 		if out != row.out || errs != row.errs || info.ExitCode == nil || *info.ExitCode != row.exit || info.Running || info.PID == 0 {
 			t.Errorf("%s: %q, %q, %+v", row.show, out, errs, info)
