@@ -140,7 +140,7 @@ func TestTerminalSession(t *testing.T) {
 	typed(t, keys, "sleep 1000\r")
 	out.waitFor(t, "sleep 1000\r\n")
 	typed(t, keys, "\x03")
-	out.waitFor(t, "^C\r\n")
+	out.ends(t, "^C\r\n/ # ")
 	// Whether the command ran yet or not, it is gone, and what is typed from now on is not.
 	typed(t, keys, "echo status=$?\rcat\r")
 	out.waitFor(t, "status=130\r\n/ # ") // or the prompt would be among what cat shows

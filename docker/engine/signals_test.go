@@ -64,7 +64,7 @@ func TestInterrupt(t *testing.T) {
 		if code, err := c.Wait(soon(t)); code != 0 || err != nil {
 			t.Errorf("tty %v: status %d, %v", tty, code, err)
 		}
-		out.waitFor(t, "ping statistics")
+		out.waitFor(t, map[bool]string{true: "^C\r\n--- 127.0.0.1 ping statistics", false: "\n--- 127.0.0.1 ping statistics"}[tty])
 	}
 }
 

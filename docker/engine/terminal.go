@@ -179,7 +179,7 @@ func (t *terminal) take(x byte) (signal byte) {
 		}
 		t.enter()
 	case keyInterrupt, keyQuit:
-		t.echo(map[byte]string{keyInterrupt: "^C", keyQuit: `^\`}[x] + "\r\n")
+		t.echo(map[byte]string{keyInterrupt: "^C", keyQuit: `^\`}[x]) // no newline: that is for whoever is signalled (ECHOCTL)
 		t.forget()
 		t.discard()
 		return x

@@ -50,10 +50,7 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 		reading, done := current.begin(ctx)
 		file, err := c.readCommand(reading, in, r.Dir)
 		if done() && ctx.Err() == nil {
-			if in.outer == nil { // or the terminal has shown it
-				c.say("") // what was typed of a command is forgotten
-			}
-			code = c.interrupted(ctx, r)
+			code = c.interrupted(ctx, r) // what was typed of a command is forgotten
 			continue
 		}
 		if err != nil {
@@ -89,8 +86,12 @@ func (c *Call) interact(ctx context.Context, flags string, params ...string) int
 	return code
 }
 
-// interrupted makes the shell's last status that of an interrupt.
+// interrupted makes the shell's last status that of an interrupt. It ends the line, as shells do: a terminal shows ^C, and
+// what ends by it without a word, as sleep, leaves the cursor behind that.
 func (c *Call) interrupted(ctx context.Context, r *interp.Runner) int {
+	if c.TTY {
+		c.say("")
+	}
 	file, err := parse("(exit " + strconv.Itoa(statusInterrupted) + ")")
 	if err == nil {
 		c.run(ctx, r, file)
