@@ -192,21 +192,39 @@ func (l *Lab) begin(ctx context.Context) (*group, error) {
 // up starts everything in its order.
 func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	g := l.running()
-	if err := l.checkNeeds(); err != nil {
+	for _, open := range []func() error{l.checkNeeds, l.openDoors, l.openUnderlay, l.startKernelHosts, l.openTAPs} {
+		if err := open(); err != nil {
+			return err
+		}
+	}
+	l.startFabric(g)
+	l.growTrees(ctx)
+	for _, start := range []func() error{
+		func() error { return l.openNames(g) },
+		func() error { return l.startDocker(ctx) },
+		l.startBalancers,
+	} {
+		if err := start(); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+	if err := l.checkProxies(); err != nil {
 		return err
 	}
-	if err := l.openDoors(); err != nil {
-		return err
+	l.serveDocker(ctx, dir)
+	if dir != nil {
+		g.spawn(func(ctx context.Context) error { return l.serveControl(ctx, dir.ln) })
 	}
-	if err := l.openUnderlay(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return nil
 	}
-	if err := l.startKernelHosts(); err != nil {
-		return err
-	}
-	if err := l.openTAPs(); err != nil {
-		return err
-	}
+	l.log.Info("lab up", "lab", l.spec.Name, "after", time.Since(l.startTime()).Round(time.Millisecond))
+	close(l.ready)
+	return nil
+}
+
+// startFabric starts cables, switches and namespaces.
+func (l *Lab) startFabric(g *group) {
 	for _, c := range l.phys.cables {
 		g.spawn(c.link.Run)
 		if c.flap.Every > 0 {
@@ -225,35 +243,20 @@ func (l *Lab) up(ctx context.Context, dir *runDir) error {
 	if len(l.phys.looped()) > 0 {
 		g.spawn(l.reportStorms)
 	}
-	l.growTrees(ctx)
+}
+
+// openNames starts the name server and the sites of the internet.
+func (l *Lab) openNames(g *group) error {
 	serve, err := l.names.listen()
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	g.spawn(serve)
 	for _, m := range l.phys.order {
 		if err := m.openSites(g); err != nil {
-			return interrupted(ctx, err)
+			return err
 		}
 	}
-	if err := l.startDocker(ctx); err != nil {
-		return interrupted(ctx, err)
-	}
-	if err := l.startBalancers(); err != nil {
-		return interrupted(ctx, err)
-	}
-	if err := l.checkProxies(); err != nil {
-		return err
-	}
-	l.serveDocker(ctx, dir)
-	if dir != nil {
-		g.spawn(func(ctx context.Context) error { return l.serveControl(ctx, dir.ln) })
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	l.log.Info("lab up", "lab", l.spec.Name, "after", time.Since(l.startTime()).Round(time.Millisecond))
-	close(l.ready)
 	return nil
 }
 

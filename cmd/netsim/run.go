@@ -28,15 +28,7 @@ type runOptions struct {
 	failed  string // directory for the packets of failed steps; empty: they are not saved
 }
 
-func runCommand() *cobra.Command {
-	var (
-		o    runOptions
-		seed uint64
-	)
-	cmd := &cobra.Command{
-		Use:   "run FILE|NAME",
-		Short: "Bring a lab up, play its steps, take it down",
-		Long: `Bring a lab up, play its steps as a transcript with a tick or a cross for each, and take it down. While it runs, other
+const runHelp = `Bring a lab up, play its steps as a transcript with a tick or a cross for each, and take it down. While it runs, other
 netsim commands reach it. Ctrl-C takes it down at once. FILE may be - for standard input.
 
 The exit status is 0 if every step held, 1 if one did not or the lab failed, 2 for a bad topology.
@@ -54,7 +46,17 @@ With --json standard output has one JSON object per line, told apart by "event":
    "stdout", "stderr", "reason"}
   {"event": "skip", "lab", "reason"}                      with --skip-unable, instead of all others
   {"event": "drop", "place", "reason", "frames"}          with -v, at the end
-  {"event": "end", "lab", "ok", "passed", "failed", "seconds"}`,
+  {"event": "end", "lab", "ok", "passed", "failed", "seconds"}`
+
+func runCommand() *cobra.Command {
+	var (
+		o    runOptions
+		seed uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "run FILE|NAME",
+		Short: "Bring a lab up, play its steps, take it down",
+		Long:  runHelp,
 		Example: `  netsim run pets-overlay
   netsim run my.yaml --keep
   netsim run my.yaml --json | jq 'select(.event == "step" and (.passed | not))'

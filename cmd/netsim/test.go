@@ -29,15 +29,7 @@ type testOptions struct {
 	seed    *uint64
 }
 
-func testCommand() *cobra.Command {
-	var (
-		o    testOptions
-		seed uint64
-	)
-	cmd := &cobra.Command{
-		Use:   "test FILE|DIR|NAME...",
-		Short: "Play many labs, some at once, and tell which steps failed",
-		Long: `Play many labs, some at once, with a line for each. Of a directory all *.yaml are taken. A step that failed is told with its
+const testHelp = `Play many labs, some at once, with a line for each. Of a directory all *.yaml are taken. A step that failed is told with its
 command, the end of its output, what was expected, and what happened to its packets, as netsim explain tells it.
 
 Labs that want something of the machine, as a port or a TAP device, are played one after the other, beside those that do not. No
@@ -52,7 +44,17 @@ With --junit FILE a report for Jenkins, GitLab and the like is written: a testsu
 With --json standard output has one JSON object per line, told apart by "event":
   {"event": "lab", "lab", "file", "status": "passed"|"failed"|"skipped"|"error", "reason", "passed", "failed", "seconds",
    "steps": [{"step", "name", "at", "on", "run", "passed", "tries", "seconds", "exit", "stdout", "stderr", "reason", "explain"}]}
-  {"event": "end", "ok", "passed", "failed", "skipped", "errors", "seconds"}      how many labs`,
+  {"event": "end", "ok", "passed", "failed", "skipped", "errors", "seconds"}      how many labs`
+
+func testCommand() *cobra.Command {
+	var (
+		o    testOptions
+		seed uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "test FILE|DIR|NAME...",
+		Short: "Play many labs, some at once, and tell which steps failed",
+		Long:  testHelp,
 		Example: `  netsim test topologies/
   netsim test --virtual --seed 7 topologies/ timelines/
   netsim test pets-bridge pets-overlay my.yaml --jobs 4

@@ -160,11 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-gctx.Done()
 		end()
-		patience, cancel := context.WithTimeout(context.Background(), farewell)
-		defer cancel()
-		if srv.Shutdown(patience) != nil {
-			_ = srv.Close() // what was left was told to end, and did not
-		}
+		shutDown(srv)
 		return nil
 	})
 	close(s.ready)
@@ -174,4 +170,13 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serve the Docker API of %s: %w", s.engine.Name(), cmp.Or(err, net.ErrClosed))
+}
+
+// shutDown lets the requests under way end, for a while.
+func shutDown(srv *http.Server) {
+	patience, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	if srv.Shutdown(patience) != nil {
+		_ = srv.Close() // what was left was told to end, and did not
+	}
 }

@@ -118,13 +118,7 @@ func (t *curl) configure(urls *[]string) error {
 		case "url":
 			*urls = append(*urls, o.value)
 		case "resolve":
-			parts := strings.SplitN(o.value, ":", 3)
-			if len(parts) != 3 {
-				return fmt.Errorf("--resolve wants host:port:address, not %q", o.value)
-			}
-			if t.resolve[parts[0]+":"+parts[1]], err = netip.ParseAddr(parts[2]); err != nil {
-				return fmt.Errorf("--resolve: %q is no address", parts[2])
-			}
+			err = t.addResolve(o.value)
 		}
 		if err != nil {
 			return err
@@ -144,6 +138,20 @@ func (t *curl) configure(urls *[]string) error {
 			return errors.New("a header has more than one line")
 		}
 	}
+	return nil
+}
+
+// addResolve reads HOST:PORT:ADDRESS.
+func (t *curl) addResolve(text string) error {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) != 3 {
+		return fmt.Errorf("--resolve wants host:port:address, not %q", text)
+	}
+	a, err := netip.ParseAddr(parts[2])
+	if err != nil {
+		return fmt.Errorf("--resolve: %q is no address", parts[2])
+	}
+	t.resolve[parts[0]+":"+parts[1]] = a
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *System) stat(p string) (info, error) {
 	case devices[p]:
 		i.mode = fs.ModeDevice | fs.ModeCharDevice | 0o666
 		return i, nil
-	case s.Sandboxes != nil && (p == "/var/run" || p == "/var/run/docker" || p == netnsDir):
+	case s.madeDir(p):
 		i.mode = fs.ModeDir | 0o755
 		return i, nil
 	case s.Sandboxes != nil && path.Dir(p) == netnsDir:
@@ -96,15 +96,8 @@ func (s *System) stat(p string) (info, error) {
 		}
 		i.mode = 0o444
 		return i, nil
-	case p == namedDir && len(s.namedNamespaces()) > 0:
-		i.mode = fs.ModeDir | 0o755
-		return i, nil
 	case path.Dir(p) == namedDir && s.namedNamespaces()[i.name] != nil:
 		i.mode = 0o444
-		return i, nil
-	}
-	if s.sysfsDir(p) != nil || len(s.madeBelow(p)) > 0 {
-		i.mode = fs.ModeDir | 0o755
 		return i, nil
 	}
 	if text, ok := s.made(p); ok {
@@ -144,6 +137,17 @@ func (s *System) readFile(p string) ([]byte, bool) {
 		return n.data, !n.dir
 	}
 	return s.made(p)
+}
+
+// madeDir tells whether a path is a directory that nobody made.
+func (s *System) madeDir(p string) bool {
+	switch {
+	case s.Sandboxes != nil && (p == "/var/run" || p == "/var/run/docker" || p == netnsDir):
+		return true
+	case p == namedDir && len(s.namedNamespaces()) > 0:
+		return true
+	}
+	return s.sysfsDir(p) != nil || len(s.madeBelow(p)) > 0
 }
 
 // madeBelow returns what a directory holds of Paths: names of files, and of directories on the way to them.
@@ -187,6 +191,18 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 	if !i.IsDir() {
 		return nil, syscall.ENOTDIR
 	}
+	var infos []fs.FileInfo
+	for child := range s.children(p) {
+		if i, err := s.stat(child); err == nil {
+			infos = append(infos, i)
+		}
+	}
+	sort.Slice(infos, func(a, b int) bool { return infos[a].Name() < infos[b].Name() })
+	return infos, nil
+}
+
+// children returns the paths of all that may be in a directory; stat tells whether it is.
+func (s *System) children(p string) map[string]bool {
 	names := map[string]bool{}
 	add := func(child string) {
 		if child != "/" && path.Dir(child) == p {
@@ -224,14 +240,7 @@ func (s *System) list(p string) ([]fs.FileInfo, error) {
 			add(at)
 		}
 	}
-	var infos []fs.FileInfo
-	for child := range names {
-		if i, err := s.stat(child); err == nil {
-			infos = append(infos, i)
-		}
-	}
-	sort.Slice(infos, func(a, b int) bool { return infos[a].Name() < infos[b].Name() })
-	return infos, nil
+	return names
 }
 
 // open opens a file with the flags of os.OpenFile.

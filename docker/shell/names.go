@@ -230,10 +230,17 @@ func runHost(ctx context.Context, c *Call) int {
 	if a, err := netip.ParseAddr(rest[0]); err == nil && (!typed || q.typ == dns.TypePTR) {
 		names, q.typ = []string{dns.ReverseName(a)}, dns.TypePTR
 	}
+	return c.hostRecords(ctx, q, rest[0], names, typed)
+}
+
+// hostRecords prints what the first of names that exists has; given is what the user wrote, and typed says that it was with a type.
+func (c *Call) hostRecords(ctx context.Context, q *digQuery, given string, names []string, typed bool) int {
 	status := "3(NXDOMAIN)"
 	for _, q.name = range names {
 		r := q.ask(ctx, c.Sys)
 		switch {
+		case r == nil && ended(ctx):
+			return statusInterrupted
 		case r == nil:
 			c.Printf(";; connection timed out; no servers could be reached\n")
 			return 1
@@ -253,7 +260,7 @@ func runHost(ctx context.Context, c *Call) int {
 			status = "5(REFUSED)"
 		}
 	}
-	c.Printf("Host %s not found: %s\n", rest[0], status)
+	c.Printf("Host %s not found: %s\n", given, status)
 	return 1
 }
 
