@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// delegate is a Node as memberlist sees it: memberlist.Delegate and memberlist.EventDelegate. Events come with memberlist's
+// delegate is a Node as memberlist sees it: memberlist.Delegate, memberlist.EventDelegate and memberlist.PingDelegate. Events come with memberlist's
 // lock held, so nothing here may call memberlist.
 type delegate Node
 

@@ -18,7 +18,7 @@
 // its tombstone was reaped, it says with a later time that there is none. NetworkDB does not.
 //
 // A Node is made by New and lives in Run. state holds the rules, and reads no clock; wire.go is the encoding of messages;
-// seal.go and stream.go are the sealing; sync.go is bulk sync; rounds.go is what happens every so often.
+// seal.go and stream.go are the sealing; sync.go is bulk sync; digest.go finds who needs it; rounds.go is what happens every so often.
 //
 // # One update's way
 //
@@ -33,6 +33,10 @@
 // all: in a cluster that starts at once those would be as many streams as there are pairs. Records whose owners are not known
 // yet wait for them (limbo.go). One, two and four seconds after it has joined something a node exchanges members and tables with somebody once
 // more, where Docker waits 30 s.
+//
+// Who missed an update while everybody passed it on, as in a partition too short for anybody to be thought dead, does not wait for that bulk
+// sync either: each answer to a probe carries digests of its sender's tables, and who has others exchanges them at once (digest.go).
+// NetworkDB does not: there such an update is late by 30 s and more.
 //
 // # Keys
 //

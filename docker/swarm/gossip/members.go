@@ -42,7 +42,7 @@ func (s *state) down(name string, now time.Time) {
 		if m := nodes[name]; m != nil {
 			m.synced = false
 		}
-		s.drop(network, name)
+		s.drop(network, name, now)
 	}
 }
 

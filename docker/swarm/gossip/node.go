@@ -29,6 +29,7 @@ type Node struct {
 	news    chan struct{} // holds a token when a round is wanted
 	fresh   chan struct{} // holds a token when the node has joined something
 	syncs   *todo
+	unlike  *todo // peers whose tables differ
 
 	looking sync.Mutex // held by Snapshot
 	ending  sync.Mutex // held while the node leaves, and while it shuts down: memberlist panics if it leaves after that
@@ -63,7 +64,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, times: cfg.Times.withDefaults(), log: cfg.Log, ring: ring, luck: cfg.Luck, syncs: newTodo(),
+		cfg: cfg, times: cfg.Times.withDefaults(), log: cfg.Log, ring: ring, luck: cfg.Luck, syncs: newTodo(), unlike: newTodo(),
 		ready: make(chan struct{}), ended: make(chan struct{}), asked: make(chan request), news: make(chan struct{}, 1), fresh: make(chan struct{}, 1),
 	}
 	if n.log == nil {
@@ -150,6 +151,7 @@ func (n *Node) work(ctx context.Context, g *errgroup.Group) {
 	})
 	for range syncWorkers {
 		g.Go(func() error { n.syncQueued(ctx); return nil })
+		g.Go(func() error { n.compare(ctx); return nil })
 	}
 	g.Go(func() error {
 		for {

@@ -50,6 +50,12 @@ type network struct {
 	size    atomic.Int64                     // members, this node included
 	members []string                         // that live, without this node; as of view
 	view    int
+
+	sum, who uint64    // the digest: of the entries, and of the members
+	whoOf    int       // the view that who is of
+	changed  time.Time // the digest did
+	differed [2]uint64 // this node's digest and a peer's, when that was last the reason to exchange tables
+	compared time.Time // when that was
 }
 
 type entry struct {
@@ -97,7 +103,7 @@ func (s *state) tick() uint64 {
 func (s *state) witness(ltime uint64) { s.clock = max(s.clock, ltime) }
 
 // drop takes away what a node owns in a network.
-func (s *state) drop(name, owner string) {
+func (s *state) drop(name, owner string, now time.Time) {
 	net := s.nets[name]
 	if net == nil {
 		return
@@ -107,6 +113,7 @@ func (s *state) drop(name, owner string) {
 			if e.owner == owner {
 				delete(entries, key)
 				net.entries--
+				net.count(table, key, e, false, now)
 				s.tell(name, table, key, e, true)
 			}
 		}
@@ -228,7 +235,7 @@ func (s *state) attach(a attachment, now time.Time) verdict {
 	}
 	s.set(a, now)
 	if a.gone {
-		s.drop(a.network, a.node)
+		s.drop(a.network, a.node, now)
 	} else {
 		s.wake(a.network, a.node, now)
 	}
@@ -278,6 +285,8 @@ func (s *state) put(name string, r record, now time.Time) {
 	}
 	old := entries[r.key]
 	entries[r.key] = e
+	net.count(r.table, r.key, old, false, now)
+	net.count(r.table, r.key, e, true, now)
 	if old == nil {
 		net.entries++
 	}

@@ -167,7 +167,7 @@ const crcOverhead = 5
 func (n *Node) memberlistConfig(t *transport) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.BindAddr, c.AdvertiseAddr = n.cfg.Name, n.cfg.Addr.String(), n.cfg.Addr.String()
-	c.Transport, c.Delegate, c.Events = t, (*delegate)(n), (*delegate)(n)
+	c.Transport, c.Delegate, c.Events, c.Ping = t, (*delegate)(n), (*delegate)(n), (*delegate)(n)
 	c.EnableCompression = false
 	c.UDPBufferSize = packetSize - sealOverhead - crcOverhead
 	c.TCPTimeout = tcpTimeout
