@@ -18,7 +18,7 @@ const (
 // roomFor returns how many bytes of records go into a packet about a network: beside the seal, memberlist's kind and checksum.
 func roomFor(network string) int {
 	head := message{kind: kindRecords, network: network}
-	return packetSize - sealOverhead - 1 - 5 - len(head.append(nil))
+	return packetSize - sealOverhead - 1 - crcOverhead - len(head.append(nil))
 }
 
 // parcel is what goes to one member in a round.
