@@ -42,10 +42,10 @@ type ESP struct {
 	receiver
 
 	name    string
-	local   netip.Addr
 	carrier Carrier
 
 	mu    sync.Mutex
+	local netip.Addr              // guarded by mu
 	luck  *rand.Rand              // guarded by mu
 	keys  []esp.Key               // guarded by mu; the first is the primary one
 	users map[netip.Addr]int      // of each peer, guarded by mu
@@ -99,6 +99,18 @@ func (e *ESP) SetKeys(keys []esp.Key) error {
 	defer e.mu.Unlock()
 	e.keys = slices.Clone(keys)
 	maps.DeleteFunc(e.known, func(_ uint32, a *association) bool { return !slices.Contains(keys, a.sa.Key) })
+	return e.update()
+}
+
+// SetLocal says that the host's address on the underlay is another one from now on. Associations of the one before count on, should
+// it come back before their keys go.
+func (e *ESP) SetLocal(a netip.Addr) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.local == a.Unmap() {
+		return nil
+	}
+	e.local = a.Unmap()
 	return e.update()
 }
 

@@ -165,7 +165,13 @@ func (c *Controller) JoinCluster(d Directory, vtep netip.Addr) error {
 	c.directory, c.vtep = d, vtep
 	c.drivers[DriverOverlay] = &overlayDriver{c: c}
 	c.services = serviceDriver{c}
+	sealer := c.esp
 	c.mu.Unlock()
+	if sealer != nil { // of a swarm that the host was in before
+		if err := sealer.SetLocal(vtep); err != nil {
+			return fmt.Errorf("join cluster: %s: %w", c.cfg.Name, err)
+		}
+	}
 	_, err := c.gatewayNetwork()
 	return err
 }

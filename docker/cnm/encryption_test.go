@@ -134,6 +134,38 @@ func TestEncryptionLeavesWithTheNetwork(t *testing.T) {
 	}
 }
 
+// X4: a host that leaves, and comes back with another address for its tunnels, is understood there.
+func TestEncryptionAtAnotherAddress(t *testing.T) {
+	l := secured(t, 2, 1, 3)
+	a, b := l.hosts[0], l.hosts[1]
+	s2 := l.attach(b, "s2", "ovsec")
+	ep, _ := s2.Endpoint("ovsec")
+	eth0, _ := a.ns.Interface("eth0")
+	l.must(a.ctl.LeaveIngress())
+	was := a.ctl.VTEP()
+	for _, addr := range []netip.Addr{netip.MustParseAddr("192.168.1.102"), was} {
+		l.must(eth0.AddAddr(netip.PrefixFrom(addr, 24)))
+		l.must(eth0.RemoveAddr(netip.PrefixFrom(was, 24)))
+		was = addr
+		l.must(a.ctl.LeaveCluster())
+		l.must(a.ctl.JoinCluster(board{&l.records, a.name}, addr))
+		s1 := l.attach(a, "s1", "ovsec")
+		for _, s := range a.ctl.ESP().States() {
+			if own := map[bool]netip.Addr{true: s.Dst, false: s.Src}[s.Incoming]; own != addr {
+				t.Fatalf("tunnels at %s have an association of %s with %s", addr, s.Src, s.Dst)
+			}
+		}
+		if _, err := s1.NS().Ping(l.ctx, ep.IP()); err != nil {
+			t.Fatalf("from tunnels at %s: %v", addr, err)
+		}
+		l.must(s1.Delete())
+		l.must(l.find("ovsec").exit(a))
+	}
+	if d := b.ctl.ESP().Read().Drops; d != nil {
+		t.Errorf("dropped %v", d)
+	}
+}
+
 // X10: without keys nobody joins an encrypted network, and other networks are as ever.
 func TestEncryptedOverlayNeedsKeys(t *testing.T) {
 	l := secured(t)
