@@ -23,7 +23,7 @@ func (n *Network) balanced() bool {
 	return n.cfg.Balancer.IsValid() || n.cfg.Ingress && n.c.cfg.Modern
 }
 
-// addBalancer makes the balancer of a network, which is its first endpoint.
+// addBalancer makes the balancer of a network, which is its first endpoint. The network is to be removed if it fails.
 func (c *Controller) addBalancer(n *Network) error {
 	id := "lb-" + n.name
 	ns := netns.New(netns.Config{Name: c.cfg.Name + "/" + id, Forward: true, Seed: c.cfg.Seed, Log: c.cfg.Log, ExpireNoDest: true}) // L21
@@ -34,21 +34,16 @@ func (c *Controller) addBalancer(n *Network) error {
 	b := &balancer{sandbox: sb, running: c.start(ns.Name(), ns.Run)}
 	n.setBalancer(b)
 	if err := sb.Join(context.Background(), []EndpointConfig{{Network: n.id, IP: n.cfg.Balancer}}); err != nil {
-		return fmt.Errorf("load balancer of network %s: %w", n.name, errors.Join(err, n.removeBalancer()))
+		return fmt.Errorf("load balancer of network %s: %w", n.name, err)
 	}
 	return nil
 }
 
-// removeBalancer undoes addBalancer, if there is one and nobody else is on the network.
-func (n *Network) removeBalancer() error {
-	n.mu.Lock()
-	b := n.balancer
-	if b == nil || len(n.members) > 1 || len(n.members) == 1 && !n.members[b.sandbox] {
-		n.mu.Unlock()
+// end takes the balancer off its network. It may be called twice, and on nil.
+func (b *balancer) end() error {
+	if b == nil {
 		return nil
 	}
-	n.balancer = nil
-	n.mu.Unlock()
 	err := b.sandbox.Delete()
 	b.running.stop()
 	return err

@@ -121,10 +121,11 @@ func (c *Controller) RemoveNetwork(nameOrID string) error {
 	if n.Predefined() {
 		return c.errPredefinedRemove(n.name)
 	}
-	gone := n.removeBalancer()
-	if !n.retire() {
-		return errors.Join(c.errActive(n), gone)
+	b, ok := n.retire()
+	if !ok {
+		return c.errActive(n)
 	}
+	gone := b.end()
 	c.mu.Lock()
 	delete(c.networks, n.id)
 	c.mu.Unlock()

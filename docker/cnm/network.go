@@ -234,13 +234,15 @@ func (n *Network) drop(ep *Endpoint) {
 	delete(n.members, ep.sandbox)
 }
 
-// retire marks the network as removed unless it has endpoints.
-func (n *Network) retire() bool {
+// retire marks the network as removed unless it has endpoints other than that of the host's balancer, which it returns.
+func (n *Network) retire() (b *balancer, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.members) > 0 {
-		return false
+	for s := range n.members {
+		if n.balancer == nil || s != n.balancer.sandbox {
+			return nil, false
+		}
 	}
 	n.removed = true
-	return true
+	return n.balancer, true
 }
