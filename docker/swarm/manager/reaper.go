@@ -92,12 +92,12 @@ func (r *reaper) resume() {
 	}
 }
 
-// remove calls remove, which removes a service, and returns when the orchestrators have heard of it, or ctx has ended, or they take
-// too long; nothing is reaped meanwhile.
+// remove calls remove, which removes a service, and returns when the orchestrators have changed all its tasks, or ctx has ended, or they
+// take too long; nothing is reaped meanwhile.
 func (r *reaper) remove(ctx context.Context, service string, remove func() error) error {
 	r.removal.Lock()
 	defer r.removal.Unlock()
-	changes, cancel := state.Watch(r.store.WatchQueue(), api.EventUpdateTask{}, api.EventDeleteTask{})
+	changes, cancel := state.Watch(r.store.WatchQueue(), api.EventUpdateTask{}, api.EventDeleteTask{}, api.EventDeleteService{})
 	defer cancel()
 	r.halt(true)
 	defer r.resume()
@@ -106,9 +106,20 @@ func (r *reaper) remove(ctx context.Context, service string, remove func() error
 	}
 	patience := time.NewTimer(removalPatience)
 	defer patience.Stop()
-	for r.mayChange(service) {
+	gone, left := false, r.unchanged(service)
+	for len(left) > 0 {
 		select {
-		case <-changes:
+		case e := <-changes:
+			switch e := e.(type) {
+			case api.EventDeleteService:
+				gone = gone || e.Service.ID == service
+			case api.EventDeleteTask:
+				delete(left, e.Task.ID)
+			case api.EventUpdateTask:
+				if gone && toldToGo(e) {
+					delete(left, e.Task.ID)
+				}
+			}
 		case <-ctx.Done():
 			return nil
 		case <-r.done:
@@ -120,15 +131,29 @@ func (r *reaper) remove(ctx context.Context, service string, remove func() error
 	return nil
 }
 
-// mayChange tells whether there are tasks of a service that the orchestrators have yet to tell to end.
-func (r *reaper) mayChange(service string) (found bool) {
+// unchanged returns the tasks of a service, just removed, that the orchestrators are going to change: those that are to be removed
+// already are among them.
+func (r *reaper) unchanged(service string) map[string]bool {
+	left := make(map[string]bool)
 	r.store.View(func(tx store.ReadTx) {
-		tasks, err := store.FindTasks(tx, store.ByServiceID(service))
+		tasks, _ := store.FindTasks(tx, store.ByServiceID(service)) // it has no error for what it looks for by
 		for _, t := range tasks {
-			found = found || err == nil && t.DesiredState < api.TaskStateRemove
+			if t.DesiredState <= api.TaskStateRemove {
+				left[t.ID] = true
+			}
 		}
 	})
-	return found
+	return left
+}
+
+// toldToGo tells whether a change of a task is that of an orchestrator, whose service is gone, and not news from the task's node. The
+// orchestrators make it in parts (store.Batch), so each task must be waited for.
+func toldToGo(e api.EventUpdateTask) bool {
+	if e.Task.DesiredState < api.TaskStateRemove || e.OldTask == nil {
+		return false
+	}
+	was, is := &e.OldTask.Status, &e.Task.Status
+	return was.State == is.State && was.Message == is.Message && was.Err == is.Err
 }
 
 // RemoveService implements api.ControlServer.
