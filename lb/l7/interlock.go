@@ -88,16 +88,21 @@ func (c *Claim) interlockBackends(values map[string]string, ports []uint16) erro
 // interlockRoute reads what is said of all hosts.
 func (c *Claim) interlockRoute(values map[string]string) error {
 	r := &c.Route
-	for key, to := range map[string]*bool{"context_root_rewrite": &r.Strip, "ssl_passthrough": new(bool)} {
-		if text := values[key]; text != "" {
+	var pass bool
+	for _, flag := range []struct {
+		key string
+		to  *bool
+	}{{"context_root_rewrite", &r.Strip}, {"ssl_passthrough", &pass}} {
+		if text := values[flag.key]; text != "" {
 			on, err := strconv.ParseBool(text)
 			if err != nil {
-				return fmt.Errorf("label %s%s=%s: write true or false", LabelInterlock, key, text)
+				return fmt.Errorf("label %s%s=%s: write true or false", LabelInterlock, flag.key, text)
 			}
-			if *to = on; on && key == "ssl_passthrough" {
-				r.Kind = TLS
-			}
+			*flag.to = on
 		}
+	}
+	if pass {
+		r.Kind = TLS
 	}
 	if root := strings.Trim(values["context_root"], "/"); root != "" {
 		r.Path = "/" + root

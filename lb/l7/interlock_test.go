@@ -70,6 +70,17 @@ func TestG11InterlockLabels(t *testing.T) {
 	}
 }
 
+// Of several labels that are wrong the same one is told each time: a mesh looks every second, and says what is new.
+func TestInterlockErrorIsTheSame(t *testing.T) {
+	labels := lbLabels("hosts=a", "port=80", "context_root_rewrite=maybe", "ssl_passthrough=maybe")
+	_, want := Claims("web", labels, nil)
+	for range 100 {
+		if _, err := Claims("web", labels, nil); err == nil || err.Error() != want.Error() {
+			t.Fatalf("Claims fails with %v, and then with %v", want, err)
+		}
+	}
+}
+
 // FuzzInterlock checks that no label breaks anything, and that every route that one makes is one that a table takes.
 func FuzzInterlock(f *testing.F) {
 	f.Add("a, *.b.example.com", "80", "/app", "http://old,http://new", "true")
