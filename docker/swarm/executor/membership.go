@@ -192,7 +192,8 @@ func (x *Executor) View() (gossip.View, bool) {
 }
 
 // Leave takes all of the swarm off the host: containers of tasks, the routing mesh, overlays, and the host's part in gossip.
-// docker_gwbridge stays (W7). It is called before Run ends, so that gossip can say goodbye (C3), or after. Containers that are no tasks are taken off the swarm's networks and go on.
+// docker_gwbridge stays (W7). It is called before Run ends, so that gossip can say goodbye (C3), or after. Containers that are no tasks
+// are taken off the swarm's networks and go on.
 func (x *Executor) Leave(ctx context.Context) error {
 	x.mu.Lock()
 	x.lives = make(chan struct{})
