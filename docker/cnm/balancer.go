@@ -59,4 +59,58 @@ func (n *Network) setBalancer(b *balancer) {
 func (ep *Endpoint) Balances() bool { return ep.sandbox.cfg.balances }
 
 // Balancer returns the address of the host's balancer on the network; invalid: containers balance for themselves.
-func (n *Network) Balancer() netip.Addr { return n.cfg.Balancer }
+func (n *Network) Balancer() netip.Addr {
+	n.mu.Lock()
+	b := n.balancer
+	n.mu.Unlock()
+	if b == nil {
+		return netip.Addr{}
+	}
+	if ep, ok := b.sandbox.Endpoint(n.id); ok {
+		return ep.IP()
+	}
+	return netip.Addr{}
+}
+
+// MoveBalancer gives the host's balancer on the network another address, if it has one and that is not it: the swarm takes a place back
+// as soon as it knows of no task of the host there, and may give it to somebody else, while the host still has the network. What
+// goes through the balancer at that moment is cut off.
+func (n *Network) MoveBalancer(to netip.Addr) error {
+	n.mu.Lock()
+	b := n.balancer
+	n.mu.Unlock()
+	if b == nil || !to.IsValid() {
+		return nil
+	}
+	if err := b.sandbox.move(n, to); err != nil {
+		return fmt.Errorf("load balancer of network %s moves to %s: %w", n.name, to, err)
+	}
+	return nil
+}
+
+// move takes the sandbox off a network, and puts it there again at another address.
+func (s *Sandbox) move(n *Network, to netip.Addr) error {
+	s.opMu.Lock()
+	defer s.opMu.Unlock()
+	if ep, ok := s.Endpoint(n.id); ok {
+		if ep.IP() == to {
+			return nil
+		}
+		if err := s.leaveAll([]*Endpoint{ep}); err != nil {
+			return err
+		}
+	}
+	plan, err := s.plan([]EndpointConfig{{Network: n.id, IP: to}})
+	if err != nil {
+		return err
+	}
+	if err := s.joinAll(context.Background(), plan); err != nil {
+		return err
+	}
+	if ep, ok := s.Endpoint(n.id); ok {
+		for _, a := range ep.Interface().Addrs() { // the virtual ones too: they have another hardware address now
+			ep.Interface().AnnounceARP(a.Addr())
+		}
+	}
+	return nil
+}

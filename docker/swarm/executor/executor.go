@@ -218,7 +218,7 @@ func (x *Executor) Configure(ctx context.Context, n *swarmapi.Node) error {
 	return nil
 }
 
-// setPlaces takes in the host's addresses on the networks of the swarm.
+// setPlaces takes in the host's addresses on the networks of the swarm. Balancers that are elsewhere move there.
 func (x *Executor) setPlaces(n *swarmapi.Node) error {
 	places := make(map[string]netip.Addr)
 	for _, a := range n.Attachments {
@@ -235,7 +235,14 @@ func (x *Executor) setPlaces(n *swarmapi.Node) error {
 	x.places = places
 	x.mu.Unlock()
 	x.networks.notify()
-	return nil
+	return x.networks.move()
+}
+
+// place is the host's address on a network; invalid: it has none.
+func (x *Executor) place(network string) netip.Addr {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.places[network]
 }
 
 // ingressOf returns the node's place on the network of the routing mesh; nil: it has none.

@@ -67,6 +67,9 @@ func (n *networks) enter(ctx context.Context, net *swarmapi.Network) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.users[net.ID] == 0 {
+		if at := n.x.place(net.ID); at.IsValid() && cfg.Balancer.IsValid() {
+			cfg.Balancer = at // it may have changed since
+		}
 		if _, err := n.x.cfg.Engine.Controller().CreateNetwork(cfg); err != nil {
 			return err
 		}
@@ -88,6 +91,19 @@ func (n *networks) awaitPlace(ctx context.Context, net *swarmapi.Network) (at ne
 		return at.IsValid()
 	})
 	return at, err
+}
+
+// move has the balancers of this host where its places are. It tries all.
+func (n *networks) move() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	for _, net := range n.x.cfg.Engine.Controller().Networks() {
+		if !net.Ingress() {
+			errs = append(errs, net.MoveBalancer(n.x.place(net.ID())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // await waits until the node object says what is asked for. The question is asked with the executor's mu held.
