@@ -130,7 +130,7 @@ func (l *Lab) swarmStatus(name string, s *node.Status, hosts map[string]string, 
 		Host: name, State: string(s.State), Error: s.Err, ID: s.NodeID, Cluster: s.ClusterID, Addr: s.Addr, Manager: s.Manager, Sessions: s.Sessions,
 		Refused: counts(map[string]uint64{
 			"handshake": s.Refusals.Handshake, "oversized": s.Refusals.Oversized, "malformed": s.Refusals.Malformed, "denied": s.Refusals.Denied,
-			"full": s.Refusals.Full,
+			"full": s.Refusals.Full, "token": s.Refusals.Tokens, "removed node": s.Refusals.Removed,
 		}),
 	}
 	if s.Control {

@@ -37,7 +37,11 @@ func (n *Node) handle() {
 		n.server.Handle(name, func(ctx context.Context, r rpc.Request) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(ctx, serveTimes*n.cfg.callTime())
 			defer cancel()
-			return h(ctx, r)
+			answer, err := h(ctx, r)
+			if errors.Is(err, errMalformed) {
+				n.server.Malformed(ctx, r, err)
+			}
+			return answer, err
 		}, managers...)
 	}
 }

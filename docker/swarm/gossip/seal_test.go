@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +162,53 @@ func TestForgedOnTheWire(t *testing.T) {
 			r.all(nodes, "ep", "x")
 		})
 	}
+}
+
+// What an attacker sends is logged with its reason, too: a packet that was recorded on the wire and comes again, one that is sealed
+// with a key of its own, and one that is too large.
+func TestRefusalsAreLogged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	log := &lines{}
+	n := r.node(func(c *Config) {
+		c.Keys = [][]byte{key(1)}
+		c.Log = slog.New(slog.NewTextHandler(log, nil))
+	})
+	<-n.Ready()
+	ours, theirs := rings(t, [][]byte{key(1)}, [][]byte{key(9)})
+	packet := ours.seal([]byte{mlNack, 0x80})
+	evil, _ := r.host()
+	pc, err := evil.ListenPacket("udp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for why, p := range map[Reason][]byte{Replayed: packet, Forged: theirs.seal([]byte("join us")), Oversized: make([]byte, packetSize+1)} {
+		r.eventually(fmt.Sprint("refused and logged: ", why), func() bool {
+			if _, err := pc.WriteTo(p, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Addr, Port))); err != nil {
+				t.Fatal(err)
+			}
+			return n.Refused()[why] > 0 && log.has("gossip refused", "reason="+fmt.Sprint(why))
+		})
+	}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) has(parts ...string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(parts, func(p string) bool { return !bytes.Contains(l.text.Bytes(), []byte(p)) })
 }
 
 // A stream that was recorded opens nowhere else: the challenge is another.

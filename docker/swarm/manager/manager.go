@@ -25,7 +25,7 @@ type Manager struct {
 	state *state.State
 	raft  *consensus.Node
 
-	tokens, removed atomic.Uint64 // requests that were refused
+	tokens, removed, denied atomic.Uint64 // requests that were refused
 
 	mu      sync.Mutex
 	office  *office       // what works while this manager leads; guarded by mu
@@ -160,7 +160,9 @@ type Refusals struct {
 
 // Refusals returns the counts so far. Tokens and removed nodes are refused by the leader.
 func (m *Manager) Refusals() Refusals {
-	return Refusals{Refusals: m.raft.Refusals(), Tokens: m.tokens.Load(), Removed: m.removed.Load()}
+	r := Refusals{Refusals: m.raft.Refusals(), Tokens: m.tokens.Load(), Removed: m.removed.Load()}
+	r.Denied += m.denied.Load() // by way of other managers
+	return r
 }
 
 // Leave takes this manager out of raft, if the others can do without it. Run then ends with consensus.ErrRemoved.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/swarmkit/v2/api"
@@ -263,8 +264,7 @@ func (m *Manager) here(ctx context.Context, o *office, by caller, method string,
 	}
 	answer, err := u.run(by.known(ctx), o, body)
 	if method == methodIssue && by.Stranger && status.Code(err) == codes.InvalidArgument {
-		m.tokens.Add(1)
-		m.cfg.Log.Info("a node was refused", "node", m.cfg.Identity().Node, "peer", by.Remote, "err", err)
+		err = m.refuse(&m.tokens, by, err)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = status.FromContextError(ctx.Err()).Err()
@@ -282,12 +282,18 @@ func (m *Manager) authorize(o *office, by caller, roles []ca.Role) error {
 			}
 		})
 		if removed {
-			m.removed.Add(1)
-			return status.Errorf(codes.PermissionDenied, "Permission denied: node %s was removed from swarm", by.Node)
+			return m.refuse(&m.removed, by, status.Errorf(codes.PermissionDenied, "Permission denied: node %s was removed from swarm", by.Node))
 		}
 	}
 	if roles != nil && (by.Stranger || by.Cluster != o.cluster || !slices.Contains(roles, by.Role)) {
-		return status.Errorf(codes.PermissionDenied, "Permission denied: unauthorized forwarded role, expecting: %v", roles)
+		return m.refuse(&m.denied, by, status.Errorf(codes.PermissionDenied, "Permission denied: unauthorized forwarded role, expecting: %v", roles))
 	}
 	return nil
+}
+
+// refuse counts a refusal and logs it; it returns why.
+func (m *Manager) refuse(count *atomic.Uint64, by caller, why error) error {
+	count.Add(1)
+	m.cfg.Log.Info("a node was refused", "node", m.cfg.Identity().Node, "peer", by.Remote, "err", why)
+	return why
 }

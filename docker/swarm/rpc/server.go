@@ -24,6 +24,8 @@ const (
 	maxConnections = 1024
 )
 
+var errFull = errors.New("there are as many connections as are served")
+
 // Request is what a handler is asked.
 type Request struct {
 	Peer     ca.Subject // whose certificate was shown; zero: none
@@ -59,7 +61,7 @@ type refusals struct{ handshake, oversized, malformed, denied, full atomic.Uint6
 type Refusals struct {
 	Handshake uint64 // a foreign or expired certificate, or no TLS
 	Oversized uint64 // a frame beyond the limit
-	Malformed uint64 // no frame, or none that a client sends
+	Malformed uint64 // no frame, or none that a client sends; see Server.Malformed
 	Denied    uint64 // a method that is not there, or not for the peer's role
 	Full      uint64 // more connections than a server takes
 }
@@ -103,7 +105,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			case slots <- struct{}{}:
 				g.Go(func() error { defer func() { <-slots }(); s.serve(ctx, raw); return nil })
 			default:
-				s.refused.full.Add(1)
+				s.refuse(ctx, &s.refused.full, raw, errFull)
 				_ = raw.Close() // refused
 			}
 		}
@@ -154,7 +156,7 @@ func (s *Server) answer(ctx context.Context, conn *tls.Conn, raw net.Conn, state
 		return false
 	}
 	r.Body = f.body
-	m, err := s.method(ctx, f.method, state)
+	m, err := s.method(ctx, f.method, raw, state)
 	if err == nil && m.stream != nil {
 		s.flow(ctx, conn, raw, m.stream, r)
 		return false
@@ -171,7 +173,7 @@ func (s *Server) answer(ctx context.Context, conn *tls.Conn, raw net.Conn, state
 }
 
 // method finds what a request asks for, if the peer may.
-func (s *Server) method(ctx context.Context, name string, state tls.ConnectionState) (method, error) {
+func (s *Server) method(ctx context.Context, name string, raw net.Conn, state tls.ConnectionState) (method, error) {
 	m, ok := s.methods[name]
 	err := fmt.Errorf("rpc error: code = Unimplemented desc = unknown method %q", name)
 	if ok {
@@ -181,7 +183,10 @@ func (s *Server) method(ctx context.Context, name string, state tls.ConnectionSt
 		}
 	}
 	if err != nil {
-		s.refuse(ctx, &s.refused.denied, nil, err)
+		s.refused.denied.Add(1)
+		if s.Log != nil {
+			s.Log.WarnContext(ctx, "request refused", "peer", raw.RemoteAddr(), "method", name, "err", err)
+		}
 	}
 	return m, err
 }
@@ -203,11 +208,16 @@ func (s *Server) refuse(ctx context.Context, count *atomic.Uint64, raw net.Conn,
 	if s.Log == nil || ctx.Err() != nil {
 		return
 	}
-	if raw == nil {
-		s.Log.WarnContext(ctx, "request refused", "err", err)
-		return
-	}
 	s.Log.InfoContext(ctx, "connection refused", "peer", raw.RemoteAddr(), "err", err)
+}
+
+// Malformed counts and logs a request whose body its handler could make nothing of, or that was made to deceive. It may be called at
+// any time.
+func (s *Server) Malformed(ctx context.Context, r Request, err error) {
+	s.refused.malformed.Add(1)
+	if s.Log != nil {
+		s.Log.WarnContext(ctx, "request refused", "peer", r.Remote, "from", r.Peer.Node, "err", err)
+	}
 }
 
 func (s *Server) limit() int {
