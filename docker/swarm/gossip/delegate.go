@@ -61,7 +61,7 @@ func (d *delegate) LocalState(bool) []byte {
 	for network := range d.state.on {
 		m.attachments = append(m.attachments, d.state.attachments(network)...)
 	}
-	return m.append(nil)
+	return m.append(make([]byte, 0, m.room()))
 }
 
 // MergeRemoteState implements memberlist.Delegate.

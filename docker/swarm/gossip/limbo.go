@@ -33,6 +33,7 @@ func (s *state) shelve(name string, r record, now time.Time) verdict {
 		return crowded
 	}
 	s.witness(r.ltime)
+	r = r.own()
 	l := net.limbo[r.owner]
 	if l == nil {
 		if net.limbo == nil {

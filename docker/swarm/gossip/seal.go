@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -97,17 +98,16 @@ func (k *keyring) seal(content []byte) []byte {
 	return ring.gcm[0].Seal(b, b[1:sealHead], content, b[:1])
 }
 
-// open returns the content of a packet, in its place, or why it is refused.
+// open returns a copy of the content of a packet, or why it is refused.
 func (k *keyring) open(b []byte) (content []byte, why Reason, ok bool) {
 	ring := k.keys.Load()
 	if len(ring.gcm) == 0 {
-		return b, 0, true
+		return bytes.Clone(b), 0, true
 	}
 	if len(b) <= sealOverhead || b[0] != sealVersion {
 		return nil, Forged, false
 	}
 	for _, gcm := range ring.gcm {
-		// Opening in place would destroy the packet for the next key.
 		if content, err := gcm.Open(nil, b[1:sealHead], b[sealHead:], b[:1]); err == nil {
 			if !k.first([sessionSize]byte(b[1:]), counter(b)) {
 				return nil, Replayed, false

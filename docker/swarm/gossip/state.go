@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ type membership struct {
 }
 
 type network struct {
+	name    string
 	tables  map[string]map[string]*entry
 	entries int
 	syncs   int                              // that this node began and that were done
@@ -114,7 +116,7 @@ func (s *state) drop(name, owner string, now time.Time) {
 				delete(entries, key)
 				net.entries--
 				net.count(table, key, e, false, now)
-				s.tell(name, table, key, e, true)
+				s.tell(net.name, table, key, e, true)
 			}
 		}
 	}
@@ -144,7 +146,7 @@ func (s *state) attachSelf(name string, gone bool, now time.Time) {
 	case gone:
 		s.leave(name)
 	case s.nets[name] == nil:
-		net := &network{tables: make(map[string]map[string]*entry)}
+		net := &network{name: name, tables: make(map[string]map[string]*entry)}
 		net.size.Store(1)
 		net.queue = newQueue(net.size.Load)
 		s.nets[name] = net
@@ -172,12 +174,15 @@ func (s *state) set(a attachment, now time.Time) {
 	nodes := s.on[a.network]
 	if nodes == nil {
 		nodes = make(map[string]*membership)
-		s.on[a.network] = nodes
+		s.on[strings.Clone(a.network)] = nodes
 	}
-	if nodes[a.node] == nil {
+	m := nodes[a.node]
+	if m == nil {
+		m = new(membership)
+		nodes[strings.Clone(a.node)] = m
 		s.known++
 	}
-	nodes[a.node] = &membership{ltime: a.ltime, gone: a.gone, since: now}
+	*m = membership{ltime: a.ltime, gone: a.gone, since: now}
 	s.view++
 }
 
@@ -271,8 +276,9 @@ func (r record) later(e *entry) bool {
 	return r.ltime > e.ltime || r.ltime == e.ltime && r.owner > e.owner
 }
 
-// put stores a record.
+// put stores a copy of a record.
 func (s *state) put(name string, r record, now time.Time) {
+	r = r.own()
 	net := s.nets[name]
 	entries := net.tables[r.table]
 	if entries == nil {
@@ -291,9 +297,9 @@ func (s *state) put(name string, r record, now time.Time) {
 		net.entries++
 	}
 	if !r.gone {
-		s.tell(name, r.table, r.key, e, false)
+		s.tell(net.name, r.table, r.key, e, false)
 	} else if old != nil {
-		s.tell(name, r.table, r.key, old, true)
+		s.tell(net.name, r.table, r.key, old, true)
 	}
 }
 
@@ -359,7 +365,7 @@ func (s *state) reap(now time.Time, forget time.Duration) {
 
 // records returns the entries of a network as they travel.
 func (s *state) records(name string, now time.Time) []record {
-	var all []record
+	all := make([]record, 0, s.nets[name].entries)
 	for table, entries := range s.nets[name].tables {
 		for key, e := range entries {
 			r := record{table: table, key: key, owner: e.owner, value: e.value, ltime: e.ltime, gone: e.gone}
@@ -374,7 +380,7 @@ func (s *state) records(name string, now time.Time) []record {
 
 // attachments returns who is on a network, and who was.
 func (s *state) attachments(name string) []attachment {
-	var all []attachment
+	all := make([]attachment, 0, len(s.on[name]))
 	for node, m := range s.on[name] {
 		all = append(all, attachment{node: node, network: name, ltime: m.ltime, gone: m.gone})
 	}

@@ -166,12 +166,17 @@ func (s *stream) record() error {
 		s.rest = plain
 		return nil
 	}
-	for _, key := range s.t.node.ring.keys.Load().raw {
+	raw := s.t.node.ring.keys.Load().raw
+	for i, key := range raw {
 		in, err := s.derive(key, !s.server)
 		if err != nil {
 			return err
 		}
-		if plain, err := in.Open(nil, nonce, sealed, nil); err == nil {
+		var room []byte // opening in place would destroy the record for the next key
+		if i == len(raw)-1 {
+			room = sealed[:0]
+		}
+		if plain, err := in.Open(room, nonce, sealed, nil); err == nil {
 			s.in, s.rest = in, plain
 			return nil
 		}

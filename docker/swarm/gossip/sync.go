@@ -136,7 +136,9 @@ func (n *Node) sync(ctx context.Context, peer string) error {
 		return nil
 	}
 	addr := n.state.address(peer).Addr
-	mine := n.framesOf(networks)
+	mine := sides.Get().(*[]byte)
+	defer sides.Put(mine)
+	*mine = n.framesOf(append((*mine)[:0], syncMagic), networks)
 	n.mu.Unlock()
 	s, err := n.transport.dial(ctx, addr, tcpTimeout)
 	if err != nil {
@@ -146,7 +148,7 @@ func (n *Node) sync(ctx context.Context, peer string) error {
 	if err := s.SetDeadline(time.Now().Add(syncTimeout)); err != nil {
 		return err
 	}
-	if _, err := s.Write(append([]byte{syncMagic}, mine...)); err != nil {
+	if _, err := s.Write(*mine); err != nil {
 		return err
 	}
 	got, err := n.readSync(bufio.NewReader(s))
@@ -182,20 +184,25 @@ func (n *Node) answerSync(s *stream, r *bufio.Reader) {
 		return
 	}
 	n.mu.Lock()
-	b := n.framesOf(networks)
+	mine := sides.Get().(*[]byte)
+	defer sides.Put(mine)
+	*mine = n.framesOf((*mine)[:0], networks)
 	n.mu.Unlock()
-	_, _ = s.Write(b) // who asked sees that nothing came
+	_, _ = s.Write(*mine) // who asked sees that nothing came
 }
 
-// framesOf returns one side of a sync. The caller holds mu.
-func (n *Node) framesOf(networks []string) []byte {
-	var b []byte
+// sides are buffers of whole sides of syncs, and of frames that are read.
+var sides = sync.Pool{New: func() any { return new([]byte) }}
+
+// framesOf appends one side of a sync. The caller holds mu.
+func (n *Node) framesOf(b []byte, networks []string) []byte {
 	now := time.Now()
 	for _, network := range networks {
 		if n.state.nets[network] == nil {
 			continue
 		}
 		on, records := n.state.attachments(network), n.state.records(network, now)
+		b = slices.Grow(b, (&message{attachments: on, records: records}).room())
 		for first := true; first || len(on)+len(records) > 0; first = false {
 			m := message{kind: kindSync, from: n.cfg.Name, network: network, attachments: on[:min(len(on), 100)]}
 			on = on[len(m.attachments):]
@@ -214,6 +221,8 @@ func (n *Node) framesOf(networks []string) []byte {
 // readSync reads one side of a sync and takes it in. It returns the networks that it was about.
 func (n *Node) readSync(r io.Reader) ([]string, error) {
 	var networks []string
+	room := sides.Get().(*[]byte)
+	defer sides.Put(room)
 	for range maxFrames {
 		var head [4]byte
 		if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -227,7 +236,8 @@ func (n *Node) readSync(r io.Reader) ([]string, error) {
 			n.refuse(Oversized, "sync")
 			return nil, errOversized
 		}
-		b := make([]byte, size)
+		*room = slices.Grow((*room)[:0], int(size))
+		b := (*room)[:size]
 		if _, err := io.ReadFull(r, b); err != nil {
 			return nil, err
 		}

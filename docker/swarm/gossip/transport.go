@@ -81,7 +81,7 @@ func (t *transport) readPackets() {
 			t.node.refuse(Oversized, from.String())
 			continue
 		}
-		content, why, ok := t.node.ring.open(append([]byte(nil), buf[:n]...))
+		content, why, ok := t.node.ring.open(buf[:n])
 		if !ok {
 			t.node.refuse(why, from.String())
 			continue

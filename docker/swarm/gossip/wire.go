@@ -1,9 +1,11 @@
 package gossip
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -87,8 +89,43 @@ func appendRecord(b []byte, r record) []byte {
 	if r.gone {
 		return binary.AppendUvarint(b, uint64(r.left/time.Second))
 	}
-	return appendString(b, string(r.value))
+	return append(binary.AppendUvarint(b, uint64(len(r.value))), r.value...)
 }
+
+// own returns a record that may be kept: all of it is its own.
+func (r record) own() record {
+	switch r.table {
+	case EndpointTable:
+		r.table = EndpointTable
+	case PeerTable:
+		r.table = PeerTable
+	default:
+		r.table = strings.Clone(r.table)
+	}
+	r.key, r.owner, r.value = strings.Clone(r.key), strings.Clone(r.owner), bytes.Clone(r.value)
+	return r
+}
+
+// room is about how many bytes append writes, or some more.
+func (m *message) room() int {
+	n := numberRoom + len(m.from) + len(m.network)
+	for i := range m.attachments {
+		n += numberRoom + len(m.attachments[i].node) + len(m.attachments[i].network)
+	}
+	for i := range m.records {
+		r := &m.records[i]
+		n += 2*numberRoom + len(r.table) + len(r.key) + len(r.owner) + len(r.value)
+	}
+	return n
+}
+
+const (
+	numberRoom = 16 // bytes for what is beside the strings of an attachment
+
+	// What is taken for the least size of what comes, when room is made for it.
+	attachmentSize = 16
+	entrySize      = 96
+)
 
 func flags(gone bool) byte {
 	if gone {
@@ -101,9 +138,10 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// parse reads a message; it keeps nothing of b. Whatever is not exactly what append writes in its ranges is refused whole.
+// parse reads a message. Its values are in b, and its strings in one copy of b: whoever keeps some of it keeps a copy of that.
+// Whatever is not exactly what append writes in its ranges is refused whole.
 func parse(b []byte) (message, error) {
-	d := decoder{rest: b}
+	d := decoder{rest: b, text: string(b)}
 	if d.byte() != wireVersion {
 		return message{}, errMalformed
 	}
@@ -111,9 +149,16 @@ func parse(b []byte) (message, error) {
 	if m.kind < kindAttachments || m.kind > kindSync {
 		return message{}, errMalformed
 	}
-	for n := d.number(maxAttachments); n > 0 && !d.bad; n-- {
+	n := d.number(maxAttachments)
+	if n > 0 {
+		m.attachments = make([]attachment, 0, min(n, uint64(1+len(d.rest)/attachmentSize)))
+	}
+	for ; n > 0 && !d.bad; n-- {
 		gone := d.gone()
 		m.attachments = append(m.attachments, attachment{gone: gone, node: d.named(), network: d.name(), ltime: d.number(maxLtime - 1)})
+	}
+	if len(d.rest) > 0 {
+		m.records = make([]record, 0, 1+len(d.rest)/entrySize)
 	}
 	for len(d.rest) > 0 && !d.bad {
 		m.records = append(m.records, d.record())
@@ -127,6 +172,7 @@ func parse(b []byte) (message, error) {
 // decoder takes values from the front of rest. Once it is bad, all that it returns is zero.
 type decoder struct {
 	rest []byte
+	text string // all of it
 	bad  bool
 }
 
@@ -135,7 +181,7 @@ func (d *decoder) record() record {
 	if r.gone {
 		r.left = time.Duration(d.number(math.MaxInt32)) * time.Second
 	} else {
-		r.value = []byte(d.string(packetSize))
+		r.value = d.bytes(packetSize)
 	}
 	return r
 }
@@ -162,7 +208,7 @@ func (d *decoder) gone() bool {
 
 func (d *decoder) number(limit uint64) uint64 {
 	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || v > limit || len(binary.AppendUvarint(nil, v)) != n {
+	if n <= 0 || v > limit || n > 1 && d.rest[n-1] == 0 { // or longer than need be
 		d.fail()
 		return 0
 	}
@@ -170,15 +216,21 @@ func (d *decoder) number(limit uint64) uint64 {
 	return v
 }
 
-func (d *decoder) string(limit uint64) string {
+func (d *decoder) bytes(limit uint64) []byte {
 	n := d.number(limit)
 	if n > uint64(len(d.rest)) {
 		d.fail()
-		return ""
+		return nil
 	}
-	s := string(d.rest[:n])
+	b := d.rest[:n:n]
 	d.rest = d.rest[n:]
-	return s
+	return b
+}
+
+func (d *decoder) string(limit uint64) string {
+	n := len(d.bytes(limit))
+	end := len(d.text) - len(d.rest)
+	return d.text[end-n : end]
 }
 
 // name is a name, or "".
