@@ -162,15 +162,15 @@ func (ns *Namespace) unroutable(p *pass) {
 	ns.drop(p, fabric.DropNoRoute)
 }
 
-// neighFailed ends a packet whose next hop does not answer: its sender learns of it (L9).
+// neighFailed ends a packet whose next hop does not answer: its sender learns of it (L9) once the drop can be looked up.
 func (ns *Namespace) neighFailed(i *Interface, f *fabric.Frame) {
+	out := ns.newEmitter()
+	defer out.release()
 	if f.IPv4() != nil {
-		out := ns.newEmitter()
 		p := out.begin()
 		p.Frame, p.c, p.at, p.out = f, ns.conf.Load(), out.now(), out
 		ns.unreachable(p, wire.CodeHostUnreachable, 0)
 		out.end(p)
-		out.release()
 	}
 	i.Drop(f, fabric.DropNeighFailed, i.place)
 }
