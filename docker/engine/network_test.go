@@ -119,6 +119,7 @@ func TestContainerNetworkMode(t *testing.T) {
 	side := sleeper("side")
 	side.NetworkMode = "container:web"
 	c := run(t, e, side)
+	eventually(t, "nginx answers", func() bool { _, err := get(soon(t), host, "172.17.0.2:80"); return err == nil })
 	if got := shellOut(t, c, "hostname; wget -qO- http://127.0.0.1/ | grep -c Welcome"); !strings.HasPrefix(got, "webby\n") || got == "webby\n0\n" {
 		t.Errorf("it sees %q", got)
 	}
