@@ -114,7 +114,7 @@ func check(t *testing.T, l *lab, r *reigns, acked []string) {
 	t.Helper()
 	all := l.hosts[0].notes.all()
 	for _, h := range l.hosts[1:] {
-		h.has(all...)
+		h.has(once(slices.Clone(all))...)
 	}
 	times := make(map[string]int)
 	for _, c := range all {
