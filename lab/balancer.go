@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/netsim-lab/netsim/lab/topology"
@@ -14,7 +15,7 @@ import (
 // the balancer opens itself.
 func (l *Lab) startBalancers() error {
 	for _, m := range l.phys.order {
-		if m.host == nil {
+		if m.report == nil {
 			continue
 		}
 		for i := range m.host.Frontends {
@@ -22,12 +23,16 @@ func (l *Lab) startBalancers() error {
 				return err
 			}
 		}
+		if err := l.openReport(m); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func (l *Lab) openFrontend(m *machine, f *topology.Frontend) error {
-	r := l7.New(l7.Config{Dial: m.ns.Dial, ConnContext: because, Log: l.log.With("balancer", m.name+f.Address())})
+	log := slog.New(slog.NewMultiHandler(l.log.With("balancer", m.name).Handler(), m.report.log.handler())).With("port", f.Port)
+	r := l7.New(l7.Config{Dial: m.ns.Dial, ConnContext: because, Log: log, Access: m.report.log.access(f.Port)})
 	route := frontendRoute(m.name, f)
 	if err := r.SetRoutes([]l7.Route{route}); err != nil {
 		return fmt.Errorf("%s: %w", f.Pos, err)
@@ -36,6 +41,7 @@ func (l *Lab) openFrontend(m *machine, f *topology.Frontend) error {
 	if err != nil {
 		return fmt.Errorf("%s: open port %d of balancer %s: %w", f.Pos, f.Port, m.name, err)
 	}
+	m.report.add(f, r)
 	serve := r.ServeTCP
 	if route.Kind == l7.HTTP {
 		serve = r.Serve

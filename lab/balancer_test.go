@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,56 @@ func TestBalancer(t *testing.T) {
 	eventually(t, "a cable that is cut takes a backend out", func() bool { return answers("82") == "web2\nweb2\nweb2\nweb2\n" })
 	set(false)
 	eventually(t, "and one that is in again takes it in", func() bool { return strings.Contains(answers("82"), "web1") })
+}
+
+// A balancer tells what each backend answered and what went wrong last, and keeps a log.
+func TestWhatABalancerDid(t *testing.T) {
+	l := start(t, balancerLab, Config{})
+	openSitesOn(t, l, "web1", "web2")
+	eventually(t, "both are up", func() bool { return clientSays(t, l, "curl -s lb:81 lb:81 -s") == "web1\nweb2\n" })
+	clientSays(t, l, "curl -s lb:81/page; curl -s lb:83")
+	says := func(line string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if _, err := l.MustNode("lb").Run(soon(t), line, shell.Stdio{Out: &out, Err: &out}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	stats := says("wget -q -O - http://127.0.0.1:8404/")
+	for _, want := range []string{
+		`(?m)^PORT +MODE +BACKEND +ADDRESS +STATE +ACTIVE +SERVED +2xx +3xx +4xx +5xx +FAILED +LAST ERROR$`,
+		`(?m)^81 +http +web1:80 +192\.168\.1\.2:80 +up +0 +([2-9]) +([2-9]) +0 +0 +0 +`,
+		`(?m)^83 +tcp +web1:7 +192\.168\.1\.2:7 +(up|down) +0 +0 +0 +0 +0 +0 +[0-9]+ +.*refused`,
+		`(?m)^port 83\nrequests 0\nredirects 0\nconnections 0\nrefused (unreachable|no-backend) 1$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(stats) {
+			t.Errorf("no %s in\n%s", want, stats)
+		}
+	}
+	log := says("cat /var/log/balancer.log")
+	for _, want := range []string{
+		`msg=request port=81 client=10\.20\.0\.10:[0-9]+ host=lb:81 method=GET uri=/page backend=web[12]:80 status=200 bytes=5 `,
+		`msg=refused port=83 reason=(unreachable|no-backend) client=10\.20\.0\.10:`,
+	} {
+		if !regexp.MustCompile(want).MatchString(log) {
+			t.Errorf("no %s in\n%s", want, log)
+		}
+	}
+	if got := says("ls /var/log"); got != "balancer.log\n" {
+		t.Errorf("ls /var/log = %q", got)
+	}
+}
+
+// A log keeps its last lines, in their order.
+func TestLogLines(t *testing.T) {
+	var log logLines
+	for i := range balancerLogLines + 2 {
+		_, _ = fmt.Fprintf(&log, "%d\n", i)
+	}
+	if got := strings.Fields(string(log.text())); len(got) != balancerLogLines || got[0] != "2" || got[len(got)-1] != fmt.Sprint(balancerLogLines+1) {
+		t.Errorf("%d lines from %s to %s; want %d from 2", len(got), got[0], got[len(got)-1], balancerLogLines)
+	}
 }
 
 // clientSays runs a line on the client and returns what it prints.

@@ -40,6 +40,7 @@ type machine struct {
 	names  *hostNames
 	addr   netip.Prefix    // the first it has
 	named  namedNamespaces // of ip netns
+	report *balancerReport // nil: it is no balancer
 
 	once sync.Once
 	sys  *shell.System // made by once
@@ -77,6 +78,9 @@ func buildFabric(spec *topology.Spec, seed uint64) (*physical, error) {
 			continue
 		}
 		m := p.add(f.Hosts[i].Name, seed, false, &machine{host: &f.Hosts[i]})
+		if len(m.host.Frontends) > 0 {
+			m.report = new(balancerReport)
+		}
 		if m.host.Kernel {
 			m.kernel = &kernelHost{host: m.host}
 		}

@@ -66,11 +66,17 @@ func (l *Lab) hostFile(m *machine, name string) ([]byte, bool) {
 			return text, ok
 		}
 	}
+	if m.report != nil && path.Clean(name) == balancerLog {
+		return m.report.log.text(), true
+	}
 	return m.names.file(name)
 }
 
-// hostPaths returns the paths of the certificates of a machine's node.
+// hostPaths returns the paths of the certificates of a machine's node, and of the log of a balancer.
 func (l *Lab) hostPaths(m *machine) (all []string) {
+	if m.report != nil {
+		all = append(all, balancerLog)
+	}
 	if n := l.swarmNode(m.name); n != nil {
 		for name := range n.disk.Certificates() {
 			all = append(all, path.Join(node.CertificatesDir, name))

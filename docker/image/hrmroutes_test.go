@@ -100,7 +100,7 @@ func TestTheMeshTellsWhatItDid(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, page := request(t, conn, "stats", "/")
-	for _, want := range []string{"http://a  web      t2    10.0.0.4:80  up     0       1\n", "\nrequests 1\n", "refused no-route 1\n"} {
+	for _, want := range []string{"http://a  web      t2    10.0.0.4:80  up     0       1       1    0    0    0    0       -\n", "\nrequests 1\n", "refused no-route 1\n"} {
 		wantContains(t, "stats", page, want)
 	}
 }

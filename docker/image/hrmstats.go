@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -47,30 +46,22 @@ func (m *mesh) serveStats(ctx context.Context, l net.Listener) error {
 // writeStats writes a line for each backend of each route, and the sums.
 func writeStats(w io.Writer, routes []l7.RouteStats, sums l7.Counters) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ROUTE\tSERVICE\tTASK\tADDRESS\tSTATE\tACTIVE\tSERVED") //nolint:errcheck // Flush tells
+	fmt.Fprintln(t, "ROUTE\tSERVICE\tTASK\t"+l7.StatsColumns) //nolint:errcheck // Flush tells
 	for _, r := range routes {
 		slices.SortFunc(r.Backends, func(a, b l7.BackendStats) int { return strings.Compare(a.Name, b.Name) })
 		for _, b := range r.Backends {
-			state := "up"
-			if !b.Up {
-				state = "down"
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.Pattern, r.Name, b.Backend, b.Addr, state, b.Active, b.Served) //nolint:errcheck // as above
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Pattern, r.Name, b.Backend, b.Row()) //nolint:errcheck // as above
 		}
 		if len(r.Backends) == 0 {
-			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\n", r.Pattern, r.Name) //nolint:errcheck // as above
+			fmt.Fprintf(t, "%s\t%s%s\n", r.Pattern, r.Name, strings.Repeat("\t-", 2+strings.Count(l7.StatsColumns, "\t"))) //nolint:errcheck // as above
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "\nrequests %d\nredirects %d\nconnections %d\n", sums.Requests, sums.Redirects, sums.Connections); err != nil {
+	if _, err := io.WriteString(w, "\n"); err != nil {
 		return err
 	}
-	for _, why := range slices.Sorted(maps.Keys(sums.Refused)) {
-		if _, err := fmt.Fprintf(w, "refused %s %d\n", why, sums.Refused[why]); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := sums.WriteTo(w)
+	return err
 }

@@ -52,6 +52,10 @@ type BackendStats struct {
 	Up     bool // what checks say, and whether it took the last connection
 	Active int  // requests or connections under way
 	Served uint64
+
+	Answers   [6]uint64 // requests by the class of their status: Answers[2] were answered by 200 to 299
+	Failed    uint64    // connections that it did not take, and requests that it did not answer, in time or as HTTP
+	LastError string    // of those and of checks; empty: none yet
 }
 
 // Stats returns what has become of the routes, by their patterns.
@@ -63,7 +67,10 @@ func (r *Router) Stats() []RouteStats {
 	for pattern, p := range r.pools {
 		route := RouteStats{Pattern: pattern, Name: p.name}
 		for _, s := range p.servers {
-			route.Backends = append(route.Backends, BackendStats{s.Backend, !s.down && !at.Before(s.held), s.active, s.served})
+			route.Backends = append(route.Backends, BackendStats{
+				Backend: s.Backend, Up: !s.down && !at.Before(s.held), Active: s.active, Served: s.served,
+				Answers: s.answers, Failed: s.failed, LastError: s.last,
+			})
 		}
 		all = append(all, route)
 	}

@@ -29,7 +29,7 @@ func TestAccessAndStats(t *testing.T) {
 		told[0].URI != "/" || told[0].Route.Name != "web" || told[0].Client == "" {
 		t.Errorf("told %+v; want two requests for a, answered by b", told)
 	}
-	want := []RouteStats{{Pattern: "http://none", Name: "none"}, {Pattern: "http://a", Name: "web", Backends: []BackendStats{{Backend: b, Up: true, Served: 2}}}}
+	want := []RouteStats{{Pattern: "http://none", Name: "none"}, {Pattern: "http://a", Name: "web", Backends: []BackendStats{{Backend: b, Up: true, Served: 2, Answers: [6]uint64{2: 2}}}}}
 	if got := s.Stats(); !reflect.DeepEqual(got, want) {
 		t.Errorf("Stats = %+v; want %+v", got, want)
 	}

@@ -79,6 +79,9 @@ func (r *Router) watch(ctx context.Context, c Check, b Backend) {
 		if ctx.Err() != nil {
 			return
 		}
+		if err != nil {
+			r.noteCheck(b, err)
+		}
 		if h.note(err == nil, c.Rise, c.Fall) {
 			r.log.Info("backend changed", "backend", b.String(), "up", !h.down, "error", err)
 			r.SetUp(b.Addr, !h.down)

@@ -23,6 +23,10 @@ type server struct {
 	served uint64    // and those that are over
 	down   bool      // a check says so
 	held   time.Time // until then it is asked only if no other is left, for it took no connection
+
+	answers [6]uint64 // by the class of their status
+	failed  uint64
+	last    string // what went wrong last; empty: nothing did
 }
 
 func newServer(b Backend) *server {

@@ -109,6 +109,9 @@ func (f *front) newProxy() *httputil.ReverseProxy {
 		ModifyResponse: stick,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			why := failure(req, err)
+			if ex := exchangeOf(req); ex.server != nil && (why == NoAnswer || why == BadAnswer || why == Unreachable) {
+				f.note(ex.server, 0, err)
+			}
 			f.deny(w, req, why, err)
 		},
 	}
@@ -185,11 +188,13 @@ func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil || !errors.As(err, &refused) || req.Context().Err() != nil || ex.body.used() {
 			if err == nil {
 				f.count.requests.Add(1)
+				f.note(s, resp.StatusCode, nil)
 			}
 			return resp, err
 		}
 		f.log.Debug("no connection", "route", ex.route.key, "backend", s.String(), "error", err)
 		f.release(s, true)
+		f.note(s, 0, err)
 		ex.server, ex.tried = nil, append(ex.tried, s)
 	}
 }

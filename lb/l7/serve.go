@@ -200,6 +200,9 @@ func (f *front) connect(ctx context.Context, route *Route, prefer func(*pool, ti
 			return c, s, nil
 		}
 		f.release(s, ctx.Err() == nil)
+		if ctx.Err() == nil {
+			f.note(s, 0, err)
+		}
 		f.log.Debug("no connection", "route", route.key, "backend", s.String(), "error", err)
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
