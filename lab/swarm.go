@@ -55,8 +55,8 @@ func (l *Lab) control() (swarmapi.ControlServer, error) {
 	return nil, errNoControl
 }
 
-// joinSwarm makes the swarm of the topology: its first manager begins it, each of the others joins once the one before it has its
-// place among the nodes, which decides the addresses that they have on the network ingress.
+// joinSwarm makes the swarm of the topology: its first manager begins it, each of the others takes its place among the nodes once the
+// one before it has, which decides the addresses that they have on the network ingress. Those next in line ask for the root already.
 func (l *Lab) joinSwarm(ctx context.Context) error {
 	members := l.swarmMembers()
 	if len(members) == 0 {
@@ -75,27 +75,36 @@ func (l *Lab) joinSwarm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: swarm: %w", members[0].Pos, err)
 	}
-	tokens := clusters.Clusters[0].RootCA.JoinTokens
+	return l.joinOthers(ctx, members, first.Node.Info().Managers[0].Addr, clusters.Clusters[0].RootCA.JoinTokens)
+}
+
+// joinOthers has all members but the first join by that one's address.
+func (l *Lab) joinOthers(ctx context.Context, members []topology.Ref, first string, tokens swarmapi.JoinTokens) error {
+	turns := make([]chan struct{}, len(members)+1) // closed when a member may take its place
+	for i := range turns {
+		turns[i] = make(chan struct{})
+	}
+	close(turns[1])
 	g, ctx := errgroup.WithContext(ctx)
 	for i, ref := range members[1:] {
+		i++
 		token := tokens.Worker
-		if i+1 < len(l.spec.Swarm.Managers) {
+		if i < len(l.spec.Swarm.Managers) {
 			token = tokens.Manager
 		}
-		enrolled := make(chan struct{})
+		select {
+		case <-turns[max(1, i-joinAhead)]:
+		case <-ctx.Done():
+		}
 		g.Go(func() error {
 			err := l.swarmNode(ref.Name).Node.Join(ctx, node.JoinOptions{
-				Remotes: []string{first.Node.Info().Managers[0].Addr}, Token: token, Patience: joinLimit, Enrolled: func() { close(enrolled) },
+				Remotes: []string{first}, Token: token, Patience: joinLimit, Turn: turns[i], Enrolled: func() { close(turns[i+1]) },
 			})
 			if err != nil {
 				return fmt.Errorf("%s: swarm join on %q: %w", ref.Pos, ref.Name, err)
 			}
 			return nil
 		})
-		select {
-		case <-enrolled:
-		case <-ctx.Done():
-		}
 	}
 	return g.Wait()
 }
@@ -179,6 +188,8 @@ func awaitAddresses(ctx context.Context, control swarmapi.ControlServer, service
 const (
 	addressLimit = time.Second
 	addressLook  = time.Millisecond
+
+	joinAhead = 4 // hosts that prepare to join while another does
 
 	// joinLimit is how long a host that joins while the lab comes up may take: a hundred of them on a busy machine take longer
 	// than docker swarm join waits.

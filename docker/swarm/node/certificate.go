@@ -92,6 +92,13 @@ func (m *membership) enrolAt(ctx context.Context, addr string, token ca.Token, r
 	}
 	joiner := manager.Client{RPC: &rpc.Client{Dial: m.cfg.Network.Dial, TLS: func() *tls.Config { return cfg }}}
 	defer joiner.RPC.Close()
+	if m.turn != nil {
+		select {
+		case <-m.turn:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	key, chain, err := m.request(ctx, joiner, addr, &swarmapi.IssueNodeCertificateRequest{Token: r.token, Availability: r.availability})
 	if err != nil {
 		return err
@@ -119,6 +126,10 @@ func (m *membership) request(ctx context.Context, c manager.Client, addr string,
 	got, err := c.Issue(ctx, addr, r)
 	if err != nil {
 		return nil, nil, err
+	}
+	if m.enrolled != nil {
+		m.enrolled()
+		m.enrolled = nil
 	}
 	for {
 		answer, err := c.Certificate(ctx, addr, got.NodeID)

@@ -85,8 +85,11 @@ type JoinOptions struct {
 	Availability  swarmapi.NodeSpec_Availability
 	Patience      time.Duration // for which Join waits; 0: Times.Join
 
-	// Enrolled is called once the swarm has given the node its certificate, and so its place among the nodes; what is left
-	// is to take part. Who has many nodes join in an order need not wait for more. nil: not.
+	// Turn closes when the node may take its place among the nodes; by then it has asked for the swarm's root. nil: at once.
+	Turn <-chan struct{}
+
+	// Enrolled is called once the swarm has given the node its place among the nodes; what is left is to get the certificate, and
+	// to take part. Who has many nodes join in an order need not wait for more. nil: not.
 	Enrolled func()
 }
 

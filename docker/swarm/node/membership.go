@@ -35,7 +35,8 @@ type membership struct {
 
 	genesis  *manager.Genesis // nil: the swarm is there
 	forceNew bool
-	enrolled func() // nil: nobody wants to know
+	turn     <-chan struct{} // nil: it need not wait for others
+	enrolled func()          // called once; nil: nobody wants to know
 
 	stop    chan struct{} // closes to end it
 	once    sync.Once
@@ -112,9 +113,6 @@ func (m *membership) live(ctx context.Context) error {
 	if m.identity() == nil {
 		if err := m.enrol(ctx); err != nil {
 			return err
-		}
-		if m.enrolled != nil {
-			m.enrolled()
 		}
 	}
 	if m.identity().NotAfter.Before(m.cfg.Now()) {
