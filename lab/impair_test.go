@@ -156,6 +156,7 @@ func TestBuilderImpairs(t *testing.T) {
 	b := NewBuilder()
 	s := b.Switch("s")
 	b.Link(b.Host("a", "10.0.0.1/24"), s, LinkDelay(5*time.Millisecond), LinkJitter(time.Millisecond), LinkLoss(0.125), LinkRate(1_500_000))
+	b.Link(b.Host("b", "10.0.0.2/24"), s, LinkDown())
 	spec, err := b.Spec()
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +165,9 @@ func TestBuilderImpairs(t *testing.T) {
 	want := fabric.Impairment{Delay: 5 * time.Millisecond, Jitter: time.Millisecond, Loss: 0.125, Rate: 1_500_000}
 	if got != want {
 		t.Errorf("the cable has %+v; want %+v", got, want)
+	}
+	if c := spec.Fabric.Cables()[1]; !c.Forward.Down || !c.Reverse.Down {
+		t.Errorf("the cable that is pulled out is %+v", c)
 	}
 }
 

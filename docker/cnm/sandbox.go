@@ -133,13 +133,6 @@ func (s *Sandbox) Endpoint(network string) (*Endpoint, bool) {
 	return nil, false
 }
 
-// GatewayEndpoint returns the endpoint that the default route leads by; nil if there is none.
-func (s *Sandbox) GatewayEndpoint() *Endpoint {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gateway
-}
-
 // Ports returns the published ports as they are on the host, in the order in which they were asked for.
 func (s *Sandbox) Ports() []PortBinding {
 	s.mu.Lock()

@@ -211,9 +211,6 @@ func (c *Container) Logs() []byte {
 	return b
 }
 
-// LogEntries returns the pieces of Logs with their times and streams.
-func (c *Container) LogEntries() []LogEntry { return c.log.all() }
-
 // Done is closed when the container's current run, or the last one, has ended. A container that never ran has one that
 // is open.
 func (c *Container) Done() <-chan struct{} {

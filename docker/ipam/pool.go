@@ -115,16 +115,6 @@ func (p *Pool) Release(addr netip.Addr) bool {
 // InUse returns how many addresses are taken.
 func (p *Pool) InUse() int { return len(p.taken) }
 
-// Taken tells whether an address is in use.
-func (p *Pool) Taken(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	if !addr.Is4() {
-		return false
-	}
-	_, ok := p.taken[number(addr)]
-	return ok
-}
-
 func (p *Pool) take(n uint32) {
 	p.taken[n] = struct{}{}
 	if p.inRange(n) {
