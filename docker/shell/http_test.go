@@ -150,6 +150,7 @@ web.			600	IN	A	172.17.0.3
 	b.expect(b.c1, "nslookup -query=ptr 172.17.0.3", server+"** server can't find 3.0.17.172.in-addr.arpa: SERVFAIL\n", 1)
 	b.expect(b.c1, "nslookup -type=mx nope", server+"** server can't find nope: SERVFAIL\n", 1)
 	b.expect(b.c1, "nslookup -type=b -port=53 web", "*** Invalid option: type=b\n"+server+"Non-authoritative answer:\nName:	web\n***", 0)
+	b.expect(b.c1, "nslookup -timeout=1 -retry=0 10.0.0.1 172.17.0.1", ";; connection timed out; no servers could be reached\n", 1)
 	b.expect(b.c1, "host web", "web has address 172.17.0.3", 0)
 	b.expect(b.c1, "host -t aaaa web", "web has no AAAA record", 0)
 	b.expect(b.c1, "host -t b web", "host: invalid type: b", 2)
@@ -174,7 +175,8 @@ func TestInterrupted(t *testing.T) {
 	b := newBench(t)
 	b.serveHTTP()
 	for _, line := range []string{"ping -i 0.05 c2", "sleep 100", "curl c2:83", "wget -q c2:83", "nc -l 9", "nc -l -u 9", "tcpdump -i eth0", "cat", "yes > /dev/null",
-		"while :; do :; done", "nc c2 83", "sleep 100 | cat", "traceroute -w 50 172.17.0.9", "dig @172.17.0.9 x", "seq 1 1000000000 > /dev/null"} {
+		"while :; do :; done", "nc c2 83", "sleep 100 | cat", "traceroute -w 50 172.17.0.9", "dig @172.17.0.9 x",
+		"nslookup x 172.17.0.9", "nslookup 10.0.0.1 172.17.0.9", "nslookup -type=mx x 172.17.0.9", "host x 172.17.0.9", "seq 1 1000000000 > /dev/null"} {
 		start := time.Now()
 		b.expectInterrupted(line)
 		if took := time.Since(start); took > 15*time.Second {

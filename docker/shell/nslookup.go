@@ -46,11 +46,15 @@ func runNslookup(ctx context.Context, c *Call) int {
 		n.servers[i] = netip.AddrPortFrom(n.servers[i].Addr(), port)
 	}
 	n.name = args[0]
+	a, err := netip.ParseAddr(n.name)
+	switch {
+	case n.typ == 0 && err == nil && c.busybox():
+		return c.nslookupReverse(ctx, &n, a)
+	case n.typ == 0 && err == nil:
+		n.typ = dns.TypePTR
+	}
 	if n.typ != 0 {
 		return c.nslookupRecords(ctx, &n)
-	}
-	if a, err := netip.ParseAddr(n.name); err == nil {
-		return c.nslookupReverse(ctx, a, n.servers)
 	}
 	return c.nslookupAddrs(ctx, &n)
 }
@@ -163,30 +167,21 @@ func (c *Call) nslookupAddrs(ctx context.Context, n *nslookup) int {
 	return 0
 }
 
-func (c *Call) nslookupReverse(ctx context.Context, a netip.Addr, servers []netip.AddrPort) int {
-	q := &digQuery{servers: servers, name: dns.ReverseName(a), typ: dns.TypePTR, timeout: 5 * time.Second, tries: 2}
-	r := q.ask(ctx, c.Sys)
-	server, status, names := servers[0], "SERVFAIL", []string(nil)
-	if r != nil {
-		server, status, names = r.Server, r.Status(), r.Pointers()
-	}
-	if c.busybox() {
-		name := ""
-		if len(names) > 0 {
-			name = strings.TrimSuffix(names[0], ".")
+// nslookupReverse prints the name of an address in busybox's style, which has no word for there being none.
+func (c *Call) nslookupReverse(ctx context.Context, n *nslookup, a netip.Addr) int {
+	text := n.name
+	n.name = dns.ReverseName(a)
+	server, host := n.servers[0], dns.NslookupHost{Addr: a}
+	r := n.ask(ctx, c, dns.TypePTR)
+	switch {
+	case r == nil && ended(ctx):
+		return statusInterrupted
+	case r != nil:
+		server = r.Server
+		if names := r.Pointers(); len(names) > 0 {
+			host.Name = strings.TrimSuffix(names[0], ".")
 		}
-		c.Printf("%s", dns.FormatNslookup(dns.NslookupBusybox, server, a.String(), status, []dns.NslookupHost{{Addr: a, Name: name}}))
-		return 0
 	}
-	c.Printf("Server:\t\t%s\nAddress:\t%s#%d\n\n", server.Addr(), server.Addr(), server.Port())
-	if len(names) == 0 {
-		c.Printf("** server can't find %s: %s\n\n", strings.TrimSuffix(q.name, "."), status)
-		return 1
-	}
-	c.Printf("Non-authoritative answer:\n")
-	for _, n := range names {
-		c.Printf("%s\tname = %s\n", strings.TrimSuffix(q.name, "."), n)
-	}
-	c.Printf("\n")
+	c.Printf("%s", dns.FormatNslookup(dns.NslookupBusybox, server, text, "", []dns.NslookupHost{host}))
 	return 0
 }
