@@ -17,6 +17,7 @@ import (
 
 	"github.com/netsim-lab/netsim/docker/cnm"
 	"github.com/netsim-lab/netsim/docker/engine"
+	"github.com/netsim-lab/netsim/netns"
 )
 
 func TestTask(t *testing.T) {
@@ -312,6 +313,23 @@ func TestPlaceChanges(t *testing.T) {
 	move("10.0.0.200")
 	move("10.0.0.77")
 	move("10.0.0.200")
+}
+
+// Run that is told to end as it begins has not failed.
+func TestRunEndsAtOnce(t *testing.T) {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	r := newRig(t, 0, false)
+	ns := netns.New(netns.Config{Name: "host-a"})
+	r.spawn(ns.Run)
+	ctl, err := cnm.New(cnm.Config{Name: "host-a", Host: ns, Spawn: r.spawn})
+	r.must(err)
+	eng := engine.New(engine.Config{Name: "host-a", Controller: ctl, Host: ns, Spawn: r.spawn})
+	for range 50 { // it is a matter of luck
+		if err := New(Config{Engine: eng, NS: ns, Name: "host-a"}).Run(ended); err != nil {
+			t.Fatalf("Run = %v; want nil", err)
+		}
+	}
 }
 
 // resource gives places on overnet, as a manager does. It implements Resource.

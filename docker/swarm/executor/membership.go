@@ -89,6 +89,9 @@ func (x *Executor) SetNetworkBootstrapKeys(keys []*swarmapi.EncryptionKey) error
 func (x *Executor) Run(ctx context.Context) error {
 	x.live()
 	if err := x.enter(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	g, own := errgroup.WithContext(ctx)
