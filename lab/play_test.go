@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/fabric/wire"
 	"github.com/netsim-lab/netsim/lab/topology"
 )
 
@@ -32,7 +34,7 @@ steps:
   - {on: a, run: exit 7, expect: {status: 7}}
   - {on: a, run: echo hello, expect: {stdout: bye}}
   - {on: a, run: "true", expect: {stdout: {not: bye}, status: not 0}}
-  - {on: a, run: "false", within: 60ms, retry: 10ms}
+  - {on: a, run: "false", within: 500ms, retry: 10ms}
   - {on: a, expect: {reachable: [b, www.example.com], refused: "b:81", dns: {b: 10.0.0.2, nobody: none, a: any}}}
   - {on: a, expect: {reachable: ["b:81", nobody], refused: b, dns: {b: 10.0.0.3}}}
   - {on: a, run: ping -c 1 -W 1 b, expect: {source_seen: {addr: 10.0.0.1, at: b}}}
@@ -50,7 +52,7 @@ steps:
 		nil, nil,
 		{`expected stdout with "bye", got "hello"`},
 		{`expected exit status not 0, got 0`},
-		{`expected exit status 0, got 1`, "(60ms, tried "},
+		{`expected exit status 0, got 1`, "(500ms, tried "},
 		nil,
 		{
 			"expected b:81 to be reachable from a, got a refusal (connection refused)",
@@ -118,9 +120,9 @@ steps:
 			t.Errorf("step %d: passed %v: %s", i+1, r.Passed, r.Reason)
 		}
 	}
+	l = start(t, twoHosts+"steps: [{on: a, run: sleep 60}]\n", Config{StepLimit: time.Minute})
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	l.cfg.StepLimit = time.Minute
 	if _, err := l.Play(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Play of an ended context: %v", err)
 	}
@@ -129,21 +131,22 @@ steps:
 func TestConverges(t *testing.T) {
 	l := start(t, twoHosts+`
 steps:
-  - {on: a, expect: {reachable: "b:80", converges_within: 5s}}
+  - {on: a, expect: {reachable: "b:80", converges_within: 30s}}
   - {on: a, expect: {reachable: "b:81", converges_within: 300ms}}
 `, Config{})
-	var mu sync.Mutex
-	time.AfterFunc(100*time.Millisecond, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		serve(l.MustNode("b").Listen("tcp", ":80"))
-	})
+	var up sync.Once
+	var listening sync.WaitGroup
+	eth0, _ := l.MustNode("b").NS().Interface("eth0")
+	defer eth0.Taps().Add(fabric.TapFunc(func(_ fabric.Direction, f *fabric.Frame) {
+		if s := f.TCP(); s != nil && s.Flags()&wire.RST != 0 { // the first try has failed
+			up.Do(func() { listening.Go(func() { serve(l.MustNode("b").Listen("tcp", ":80")) }) })
+		}
+	}))()
 	rec := &recorder{}
 	if _, err := l.Play(context.Background(), rec); err != nil {
 		t.Fatal(err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	listening.Wait()
 	if r := rec.results[0]; !r.Passed || r.Tries < holdTries+1 {
 		t.Errorf("passed %v after %d tries: %s", r.Passed, r.Tries, r.Reason)
 	}

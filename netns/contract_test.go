@@ -78,8 +78,10 @@ func TestTunnelTransport(t *testing.T) {
 		"cable": func(l *lab, a, b *Namespace) {
 			cable := fabric.NewLink("a/eth0", "b/eth0")
 			l.wg.Go(func() { _ = cable.Run(l.ctx) })
-			must(a.AddInterface(InterfaceConfig{Name: "eth0", Port: cable.A(), Addr: prefix("192.168.1.2/24")}))
-			must(b.AddInterface(InterfaceConfig{Name: "eth0", Port: cable.B(), Addr: prefix("192.168.1.3/24")}))
+			ia := must(a.AddInterface(InterfaceConfig{Name: "eth0", Port: cable.A(), Addr: prefix("192.168.1.2/24")}))
+			ib := must(b.AddInterface(InterfaceConfig{Name: "eth0", Port: cable.B(), Addr: prefix("192.168.1.3/24")}))
+			ia.AddNeighbour(addr("192.168.1.3"), ib.MAC()) // or what waits for an answer may be overtaken, as on Linux
+			ib.AddNeighbour(addr("192.168.1.2"), ia.MAC())
 		},
 		"router": func(l *lab, a, b *Namespace) {
 			r := l.add(Config{Name: "r", Forward: true})

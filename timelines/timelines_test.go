@@ -4,6 +4,7 @@ package timelines_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,24 @@ func TestVirtual(t *testing.T) {
 	v := labtest.BuildVirtual(t)
 	t.Run("timelines", func(t *testing.T) { v.PlayDir(t, ".") })
 	t.Run("topologies", func(t *testing.T) { v.PlayDir(t, "../topologies") })
+	t.Run("up at once", func(t *testing.T) { atOnce(t, v, "../topologies/pets-overlay.yaml") })
 	t.Run("twice the same", func(t *testing.T) { twice(t, v, "../topologies/impairments.yaml") })
+}
+
+// atOnce brings a lab up and holds how long that took in its own time, which is what it waited for: elections, joins, programs.
+func atOnce(t *testing.T, v *labtest.Virtual, file string) {
+	var out bytes.Buffer
+	c := virtual.Command{Program: v.Program(), Args: []string{"run", "--json", "--no-steps", file}, Stdout: &out}
+	if status, err := c.Run(t.Context()); status != 0 || err != nil {
+		t.Fatalf("run %s = %d, %v\n%s", file, status, err, out.Bytes())
+	}
+	var up struct {
+		Event   string
+		Seconds float64
+	}
+	if err := json.NewDecoder(&out).Decode(&up); err != nil || up.Event != "up" || up.Seconds > 1 {
+		t.Errorf("%s: %s after %v s, %v; want up within a second", file, up.Event, up.Seconds, err)
+	}
 }
 
 // twice runs a lab two times with one seed, which must print the same: one without a swarm, whose control plane speaks when

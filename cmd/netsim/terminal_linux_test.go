@@ -126,7 +126,7 @@ func (ty *typist) types(keys string, texts ...string) {
 	if _, err := ty.master.WriteString(keys); err != nil {
 		ty.t.Fatalf("type %q: %v", keys, err)
 	}
-	timeout := time.AfterFunc(20*time.Second, func() {
+	timeout := time.AfterFunc(time.Minute, func() {
 		ty.mu.Lock()
 		defer ty.mu.Unlock()
 		ty.ended = true
@@ -253,7 +253,7 @@ func TestSizeOfTerminal(t *testing.T) {
 	}
 	ty.resize(30, 100)
 	size := ""
-	for deadline := time.Now().Add(20 * time.Second); size != "30 100" && time.Now().Before(deadline); { // it is on its way
+	for deadline := time.Now().Add(time.Minute); size != "30 100" && time.Now().Before(deadline); { // it is on its way
 		size = ty.asks("stty size")
 	}
 	if size != "30 100" {

@@ -70,7 +70,7 @@ func (s *screen) String() string {
 
 // await waits until the screen shows text behind at, and returns where it ends; -1: it does not. It calls nudge at times.
 func (s *screen) await(text string, at int, nudge func()) int {
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -92,7 +92,7 @@ func (s *screen) await(text string, at int, nudge func()) int {
 // awaitRaw waits until the command has taken the terminal over: what is typed before would be shown twice.
 func (c *cli) awaitRaw(master *os.File) {
 	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		tio, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
 		if err != nil || time.Now().After(deadline) {
 			c.t.Fatalf("the terminal is not raw: %v", err)

@@ -115,9 +115,9 @@ func TestNc(t *testing.T) {
 		{"nc -zv c2 6-7 2>&1 | grep -c succeeded", "1", 0},
 		{"nc -zuv c2 9", "", 1},
 		{"nc -l -p 99 & sleep 0.05; echo one | nc -w 1 127.0.0.1 99; wait", "one", 0},
-		{"nc -u -l -w 0.3 98 & sleep 0.05; echo two | nc -u -w 0.1 127.0.0.1 98; wait", "two", 0},
+		{"nc -u -l -w 2 98 & sleep 0.05; echo two | nc -u -w 0.1 127.0.0.1 98; wait", "two", 0},
 		{"nc foo 1", "nc: getaddrinfo: Name or service not known", 1},
-		{"echo hi | timeout 0.3 telnet c2 7", "Trying 172.17.0.3...\nConnected to c2.\nEscape character is '^]'.\nhi\nConnection closed by foreign host.", 0},
+		{"echo hi | timeout 10 telnet c2 7", "Trying 172.17.0.3...\nConnected to c2.\nEscape character is '^]'.\nhi\nConnection closed by foreign host.", 0},
 	})
 }
 
