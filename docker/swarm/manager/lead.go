@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	gogotypes "github.com/gogo/protobuf/types"
 	"github.com/moby/swarmkit/v2/api"
 	swarmca "github.com/moby/swarmkit/v2/ca"
 	"github.com/moby/swarmkit/v2/manager/allocator"
@@ -114,15 +115,28 @@ func (m *Manager) open(ctx context.Context) (*office, []worker, func(), error) {
 		logs: newLogs(s, ctx.Done()),
 	}
 	o.control = &control{Server: controlapi.NewServer(s, nil, security, m.provider(), plugins), store: s, raft: m.raft, reaper: newReaper(s)}
-	times := dispatcher.DefaultConfig()
-	times.RateLimitPeriod = rateLimit
-	o.dispatcher.Init(members{m.raft, s}, times, plugins, security)
+	o.dispatcher.Init(members{m.raft, s}, heartbeats(cluster), plugins, security)
 	workers := m.workers(ctx, o, allocator.New(s, numbers))
 	return o, workers, func() { _ = closeConfig() }, nil // a queue that nobody reads
 }
 
 // rateLimit is for how long the sessions that a node asks for are counted: three of them are too many (W5).
 const rateLimit = 8 * time.Second
+
+// heartbeats are the dispatcher's times. swarmkit begins with its own period, also for nodes whose heartbeats a new leader has yet
+// to hear, and takes up the swarm's when that changes; here it begins with the swarm's, of which W4's periods are. What a period
+// may be off is no more than a tenth of it, as it is of the default.
+func heartbeats(c *api.Cluster) *dispatcher.Config {
+	times := dispatcher.DefaultConfig()
+	times.RateLimitPeriod = rateLimit
+	if c == nil || c.Spec.Dispatcher.HeartbeatPeriod == nil {
+		return times
+	}
+	if period, err := gogotypes.DurationFromProto(c.Spec.Dispatcher.HeartbeatPeriod); err == nil && period > 0 {
+		times.HeartbeatPeriod, times.HeartbeatEpsilon = period, min(times.HeartbeatEpsilon, period/10)
+	}
+	return times
+}
 
 // workers lists what a leader runs, in swarmkit's order.
 func (m *Manager) workers(ctx context.Context, o *office, a *allocator.Allocator) []worker {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	tick      = 50 * time.Millisecond
-	heartbeat = 300 * time.Millisecond
+	heartbeat = 5 * time.Second
 	patience  = 40 * time.Second
 )
 

@@ -59,7 +59,7 @@ func TestLeaderLost(t *testing.T) {
 // A worker becomes a manager, and a manager a worker; each gets a certificate for it. The leader hands over first.
 func TestPromoteDemote(t *testing.T) {
 	t.Parallel()
-	l := swarm(t, 3, 1)
+	l := swarm(t, 3, 1, lively)
 	m, w := l.hosts[0], l.hosts[1]
 	l.says("W10: the API on a worker", func() error {
 		_, err := w.Control().ListNodes(l.within(patience), &swarmapi.ListNodesRequest{})

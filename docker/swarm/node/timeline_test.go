@@ -32,6 +32,8 @@ var timelines = []struct {
 	{"17.1 a task dies", taskDies},
 	{"17.2 a worker is lost", workerLost},
 	{"17.3 the leader is lost", leaderLost},
+	{"17.3 with other heartbeats", otherHeartbeats},
+	{"W7 sessions end", sessionsEnd},
 	{"17.4 a node drains", nodeDrains},
 	{"17.5 the leader is cut off", leaderCutOff},
 	{"17.7 keys rotate", keysRotate},
