@@ -242,18 +242,34 @@ func (c *chaos) check() {
 		}
 		return !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return running[s.ID] != c.replicas(s) })
 	})
+	c.lost(services)
+	c.addresses(services, c.all(m), m.nodes())
+	c.leaders()
+	c.Logf("%d services acknowledged, %d there", len(c.acked), len(services))
+}
+
+// lost looks for services that were acknowledged and are not there.
+func (c *chaos) lost(services []*swarmapi.Service) {
+	c.Helper()
 	for id, name := range c.acked {
 		if !slices.ContainsFunc(services, func(s *swarmapi.Service) bool { return s.ID == id }) {
 			c.Errorf("service %s was acknowledged, and is lost", name)
 		}
 	}
-	c.addresses(m, services)
+}
+
+// leaders looks for a term that had two of them.
+func (c *chaos) leaders() {
+	c.Helper()
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
+	if len(c.r.terms) == 0 {
+		c.Error("no leader was noted")
+	}
 	if len(c.r.twice) > 0 {
 		c.Errorf("W18: two leaders: %v", c.r.twice)
 	}
-	c.Logf("%d terms with a leader, %d services acknowledged, %d there", len(c.r.terms), len(c.acked), len(services))
+	c.Logf("%d terms with a leader", len(c.r.terms))
 }
 
 // replicas is how many tasks of a service are to run where all nodes are ready.
@@ -296,7 +312,7 @@ func (c *chaos) all(m *host) []*swarmapi.Task {
 }
 
 // addresses looks for one that was given twice: services' have theirs as long as they are there, tasks until they end.
-func (c *chaos) addresses(m *host, services []*swarmapi.Service) {
+func (c *chaos) addresses(services []*swarmapi.Service, tasks []*swarmapi.Task, nodes []*swarmapi.Node) {
 	c.Helper()
 	owner := make(map[string]string)
 	take := func(addr, by string) {
@@ -313,7 +329,7 @@ func (c *chaos) addresses(m *host, services []*swarmapi.Service) {
 			take(v.Addr, "service "+s.Spec.Annotations.Name)
 		}
 	}
-	for _, t := range c.all(m) {
+	for _, t := range tasks {
 		if t.Status.State > swarmapi.TaskStateRunning {
 			continue
 		}
@@ -321,7 +337,7 @@ func (c *chaos) addresses(m *host, services []*swarmapi.Service) {
 			take(strings.Join(a.Addresses, ","), "task "+t.ID)
 		}
 	}
-	for _, n := range m.nodes() {
+	for _, n := range nodes {
 		for _, a := range n.Attachments {
 			take(strings.Join(a.Addresses, ","), "node "+n.ID)
 		}

@@ -34,6 +34,7 @@ type truth struct {
 	networks map[string]*swarmapi.Network
 	places   map[string][]place // by network
 	text     string             // all of it, to be compared
+	ready    bool               // all hosts have a session with the leader, who has told them what it wants of them
 }
 
 // truth asks a manager; false: there is none that knows.
@@ -67,18 +68,22 @@ func (l *lab) truthOf(m *host) (*truth, error) {
 	for _, n := range networks.Networks {
 		t.networks[n.ID] = n
 	}
-	on := map[string]*host{}
+	on, ready := map[string]*host{}, 0
 	for _, n := range nodes.Nodes {
 		i := slices.IndexFunc(l.hosts, func(h *host) bool { return n.Description != nil && h.name == n.Description.Hostname })
 		if i < 0 {
 			continue
 		}
 		on[n.ID] = l.hosts[i]
+		if n.Status.State == swarmapi.NodeStatus_READY {
+			ready++
+		}
 		t.text += fmt.Sprintf("%s %v\n", l.hosts[i].name, n.Status.State)
 		for _, a := range n.Attachments {
 			t.add(a, place{host: l.hosts[i]})
 		}
 	}
+	t.ready = ready == len(l.hosts)
 	for _, x := range tasks.Tasks {
 		if x.Status.State > swarmapi.TaskStateRunning || x.Status.State < swarmapi.TaskStateAssigned || on[x.NodeID] == nil {
 			continue
@@ -212,7 +217,7 @@ func (t *truth) balancing(h *host, s *cnm.Sandbox, differ func(string, []string,
 			continue // S9: one sandbox does for all of the host
 		}
 		for _, p := range t.places[id] {
-			if p.task == nil || t.services[p.task.ServiceID] == nil {
+			if p.task == nil {
 				continue
 			}
 			vip := virtual4(p.task.Endpoint, id)
