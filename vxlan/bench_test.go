@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/netsim-lab/netsim/fabric"
+	"github.com/netsim-lab/netsim/fabric/wire"
 	"github.com/netsim-lab/netsim/vxlan"
 	"github.com/netsim-lab/netsim/vxlan/vxlantest"
 )
@@ -64,6 +65,27 @@ func BenchmarkDecapsulate(b *testing.B) {
 				vxlantest.Wrap(batch[0], 257)
 			}
 		})
+	}
+}
+
+// One endpoint more, and one fewer, on a network with a thousand.
+func BenchmarkUpdate(b *testing.B) {
+	d, err := vxlan.New(vxlan.Config{Transport: new(sink)}).Add(docker)
+	if err != nil {
+		b.Fatal(err)
+	}
+	mac := func(i int) wire.MAC { return wire.MAC{2, 0x42, 10, 1, byte(i >> 8), byte(i)} }
+	ip := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
+	add := func(t *vxlan.Table, i int) { t.AddRemote("ep", mac(i), vtep3); t.AddNeighbour("ep", ip(i), mac(i)) }
+	d.Update(func(t *vxlan.Table) {
+		for i := range 1000 {
+			add(t, i)
+		}
+	})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i = (i + 1) % 1000 {
+		d.Update(func(t *vxlan.Table) { t.RemoveRemote("ep", mac(i)); t.RemoveNeighbour("ep", ip(i)) })
+		d.Update(func(t *vxlan.Table) { add(t, i) })
 	}
 }
 

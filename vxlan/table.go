@@ -27,17 +27,11 @@ const (
 // A static record has a holder, any name that tells the records of one key apart, such as the id of the endpoint that it
 // is about. Where several holders claim one key, the later claim counts; when that goes, the one before counts again.
 type Table struct {
-	static  map[uint64][]claim[netip.Addr] // by wire.MAC.Uint64, which a map finds in half the time
-	learned map[uint64]*learned            // likewise
-	neigh   map[netip.Addr][]claim[wire.MAC]
+	static  claims[uint64, netip.Addr] // by wire.MAC.Uint64, which a map finds in half the time
+	learned map[uint64]*learned        // likewise
+	neigh   claims[netip.Addr, wire.MAC]
 	flood   []netip.Addr
 	scanned int64 // when a full table was last searched for aged entries, in nanoseconds of Unix time
-}
-
-// claim is what one holder says of a key. Lists of claims are never changed in place, for copies of a table share them.
-type claim[V any] struct {
-	holder string
-	value  V
 }
 
 type learned struct {
@@ -45,54 +39,26 @@ type learned struct {
 	seen atomic.Int64 // nanoseconds of Unix time
 }
 
-// with returns list with a new last claim, which replaces an older one of that holder.
-func with[V any](list []claim[V], holder string, value V) []claim[V] {
-	return append(without(list, holder), claim[V]{holder, value})
-}
-
-// without returns a copy of list that lacks the holder's claim.
-func without[V any](list []claim[V], holder string) []claim[V] {
-	out := make([]claim[V], 0, len(list)+1)
-	for _, c := range list {
-		if c.holder != holder {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// put stores list under key, or removes the key if the list is empty.
-func put[K comparable, V any](m *map[K][]claim[V], key K, list []claim[V]) {
-	switch {
-	case len(list) == 0:
-		delete(*m, key)
-	case *m == nil:
-		*m = map[K][]claim[V]{key: list}
-	default:
-		(*m)[key] = list
-	}
-}
-
 // AddRemote says that mac is behind vtep, for good.
 func (t *Table) AddRemote(holder string, mac wire.MAC, vtep netip.Addr) {
 	key := mac.Uint64()
-	put(&t.static, key, with(t.static[key], holder, vtep.Unmap()))
+	t.static.add(macShard(key), key, claim[netip.Addr]{holder, vtep.Unmap()})
 }
 
 // RemoveRemote takes back what holder said of mac.
 func (t *Table) RemoveRemote(holder string, mac wire.MAC) {
 	key := mac.Uint64()
-	put(&t.static, key, without(t.static[key], holder))
+	t.static.remove(macShard(key), key, holder)
 }
 
 // AddNeighbour says that ip has that MAC address.
 func (t *Table) AddNeighbour(holder string, ip netip.Addr, mac wire.MAC) {
-	put(&t.neigh, ip, with(t.neigh[ip], holder, mac))
+	t.neigh.add(ipShard(ip), ip, claim[wire.MAC]{holder, mac})
 }
 
 // RemoveNeighbour takes back what holder said of ip.
 func (t *Table) RemoveNeighbour(holder string, ip netip.Addr) {
-	put(&t.neigh, ip, without(t.neigh[ip], holder))
+	t.neigh.remove(ipShard(ip), ip, holder)
 }
 
 // SetFlood says who gets a copy of each frame that has no single known receiver; nobody if it is empty, as with Docker.
@@ -109,8 +75,8 @@ func (t *Table) Flood() []netip.Addr { return slices.Clone(t.flood) }
 // Lookup returns the VTEP that mac is behind. A static record comes before a learned one.
 func (t *Table) Lookup(mac wire.MAC, at time.Time) (vtep netip.Addr, ok bool) {
 	key := mac.Uint64()
-	if c := t.static[key]; len(c) > 0 {
-		return c[len(c)-1].value, true
+	if vtep, ok := t.static.get(macShard(key), key); ok {
+		return vtep, true
 	}
 	if len(t.learned) == 0 {
 		return netip.Addr{}, false
@@ -123,16 +89,13 @@ func (t *Table) Lookup(mac wire.MAC, at time.Time) (vtep netip.Addr, ok bool) {
 
 // Neighbour returns the MAC address of ip.
 func (t *Table) Neighbour(ip netip.Addr) (mac wire.MAC, ok bool) {
-	if c := t.neigh[ip]; len(c) > 0 {
-		return c[len(c)-1].value, true
-	}
-	return wire.MAC{}, false
+	return t.neigh.get(ipShard(ip), ip)
 }
 
 // Refresh notes that a frame from mac came in from vtep. It returns false if that is news, to be told to Learn.
 func (t *Table) Refresh(mac wire.MAC, vtep netip.Addr, at time.Time) bool {
 	key := mac.Uint64()
-	if mac.IsMulticast() || mac.IsZero() || len(t.static[key]) > 0 {
+	if mac.IsMulticast() || mac.IsZero() || t.static.has(macShard(key), key) {
 		return true
 	}
 	l := t.learned[key]
@@ -178,10 +141,13 @@ func (t *Table) Expire(at time.Time) int {
 
 func (l *learned) aged(at time.Time) bool { return at.UnixNano()-l.seen.Load() >= int64(LearnedAge) }
 
-// Clone returns a copy that may be changed on its own.
+// Clone returns a copy that may be changed on its own. It costs little: the two share their static records until one changes
+// some. Clone counts as reading.
 func (t *Table) Clone() *Table {
-	return &Table{static: maps.Clone(t.static), learned: maps.Clone(t.learned), neigh: maps.Clone(t.neigh),
-		flood: t.flood, scanned: t.scanned}
+	c := &Table{learned: maps.Clone(t.learned), flood: t.flood, scanned: t.scanned}
+	t.static.share(&c.static)
+	t.neigh.share(&c.neigh)
+	return c
 }
 
 // Remote is one line of the forwarding table.
@@ -215,11 +181,11 @@ func (t *Table) Remotes(at time.Time) []Remote {
 	for _, vtep := range t.flood {
 		out = append(out, Remote{VTEP: vtep, Static: true})
 	}
-	for key, c := range t.static {
-		out = append(out, Remote{MAC: macOf(key), VTEP: c[len(c)-1].value, Static: true})
+	for key, vtep := range t.static.all() {
+		out = append(out, Remote{MAC: macOf(key), VTEP: vtep, Static: true})
 	}
 	for key, l := range t.learned {
-		if len(t.static[key]) == 0 && !l.aged(at) {
+		if !t.static.has(macShard(key), key) && !l.aged(at) {
 			out = append(out, Remote{MAC: macOf(key), VTEP: l.vtep, Seen: time.Unix(0, l.seen.Load())})
 		}
 	}
@@ -235,9 +201,9 @@ type Neighbour struct {
 
 // Neighbours lists the neighbour table, ordered by IP address.
 func (t *Table) Neighbours() []Neighbour {
-	out := make([]Neighbour, 0, len(t.neigh))
-	for ip, c := range t.neigh {
-		out = append(out, Neighbour{ip, c[len(c)-1].value})
+	out := []Neighbour{}
+	for ip, mac := range t.neigh.all() {
+		out = append(out, Neighbour{ip, mac})
 	}
 	slices.SortFunc(out, func(a, b Neighbour) int { return a.IP.Compare(b.IP) })
 	return out

@@ -108,6 +108,51 @@ func TestTableClone(t *testing.T) {
 	}
 }
 
+// A table and its copies share what none of them changes: of a thousand addresses each keeps its own.
+func TestTableCloneOfMany(t *testing.T) {
+	mac := func(i int) wire.MAC { return wire.MAC{2, 0x42, 10, 1, byte(i >> 8), byte(i)} }
+	ip := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
+	first := &vxlan.Table{}
+	for i := range 1000 {
+		first.AddRemote("ep", mac(i), vtep3)
+		first.AddNeighbour("ep", ip(i), mac(i))
+	}
+	second := first.Clone()
+	third := second.Clone()
+	for i := range 1000 {
+		switch i % 3 {
+		case 0:
+			first.RemoveRemote("ep", mac(i))
+			first.RemoveNeighbour("ep", ip(i))
+		case 1:
+			second.AddRemote("later", mac(i), vtep4)
+			second.AddNeighbour("later", ip(i), mac3)
+		}
+	}
+	for i := range 1000 {
+		for j, x := range []struct {
+			table *vxlan.Table
+			vtep  netip.Addr
+			mac   wire.MAC
+		}{{first, vtep3, mac(i)}, {second, vtep3, mac(i)}, {third, vtep3, mac(i)}} {
+			switch {
+			case j == 0 && i%3 == 0:
+				x.vtep, x.mac = netip.Addr{}, wire.MAC{}
+			case j == 1 && i%3 == 1:
+				x.vtep, x.mac = vtep4, mac3
+			}
+			vtep, _ := x.table.Lookup(mac(i), time.Time{})
+			mac, _ := x.table.Neighbour(ip(i))
+			if vtep != x.vtep || mac != x.mac {
+				t.Fatalf("address %d in table %d: %v, %v; want %v, %v", i, j, vtep, mac, x.vtep, x.mac)
+			}
+		}
+	}
+	if n, m := len(first.Remotes(time.Time{})), len(first.Neighbours()); n != 666 || m != 666 {
+		t.Errorf("the first table lists %d remotes and %d neighbours; want 666", n, m)
+	}
+}
+
 func TestTableListing(t *testing.T) {
 	var table vxlan.Table
 	table.AddRemote("a", mac4, vtep4)
