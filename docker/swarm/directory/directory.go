@@ -44,7 +44,7 @@ type Directory struct {
 // topic is a network that the node takes part in.
 type topic struct {
 	network  string
-	records  []cnm.Record // that watchers know, in the order in which they came
+	records  records // that watchers know
 	watchers []*subscription
 	own      map[string]bool // keys that this node published
 	halves   map[string]*half
@@ -75,7 +75,7 @@ func (d *Directory) Join(network string, w cnm.Watcher) (leave func()) {
 	s := &subscription{watcher: w}
 	d.mu.Lock()
 	t := d.topic(network)
-	for _, r := range t.records {
+	for _, r := range t.records.list(nil) {
 		s.push(event{record: r})
 	}
 	t.watchers = append(t.watchers, s)
@@ -133,7 +133,7 @@ func (d *Directory) Records(network string) ([]cnm.Record, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if t := d.topics[network]; t != nil {
-		return slices.Clone(t.records), d.change
+		return t.records.list(nil), d.change
 	}
 	return nil, d.change
 }
@@ -146,13 +146,7 @@ func (d *Directory) Own(network string) []cnm.Record {
 	if t == nil {
 		return nil
 	}
-	own := make([]cnm.Record, 0, len(t.own))
-	for i := range t.records {
-		if t.own[t.records[i].Key] {
-			own = append(own, t.records[i])
-		}
-	}
-	return own
+	return t.records.list(func(key string) bool { return t.own[key] })
 }
 
 // Knows tells whether Records has all these endpoints of a network, by key, each Disabled or not as here.
@@ -161,8 +155,8 @@ func (d *Directory) Knows(network string, endpoints map[string]bool) bool {
 	defer d.mu.Unlock()
 	same := 0
 	if t := d.topics[network]; t != nil {
-		for i := range t.records {
-			if disabled, ok := endpoints[t.records[i].Key]; ok && disabled == t.records[i].Disabled {
+		for key, disabled := range endpoints {
+			if r := t.records.byKey[key]; r != nil && disabled == r.Disabled {
 				same++
 			}
 		}
@@ -207,27 +201,17 @@ func (d *Directory) tidy(t *topic) {
 
 // put makes a record known to the watchers, which are to be drained. The caller holds mu.
 func (d *Directory) put(t *topic, r cnm.Record) []*subscription {
-	if i := t.find(r.Key); i >= 0 {
-		t.records[i] = r
-	} else {
-		t.records = append(t.records, r)
-	}
+	t.records.put(r)
 	return d.tell(t, event{record: r})
 }
 
 // drop takes a record back. The caller holds mu.
 func (d *Directory) drop(t *topic, key string) []*subscription {
-	i := t.find(key)
-	if i < 0 {
+	r, ok := t.records.drop(key)
+	if !ok {
 		return nil
 	}
-	r := t.records[i]
-	t.records = slices.Delete(t.records, i, i+1)
 	return d.tell(t, event{record: r, gone: true})
-}
-
-func (t *topic) find(key string) int {
-	return slices.IndexFunc(t.records, func(r cnm.Record) bool { return r.Key == key })
 }
 
 // tell queues an event for all watchers of a network. The caller holds mu, so that all get events in one order.

@@ -18,10 +18,8 @@ func (d *Directory) connect(t *topic) {
 	}
 	t.endpoints, t.peers = d.gossip.Watch(t.network, gossip.EndpointTable), d.gossip.Watch(t.network, gossip.PeerTable)
 	t.left = make(chan struct{})
-	for _, r := range t.records {
-		if t.own[r.Key] {
-			d.spread(t, r)
-		}
+	for _, r := range t.records.list(func(key string) bool { return t.own[key] }) {
+		d.spread(t, r)
 	}
 	select {
 	case d.wake <- struct{}{}:
