@@ -124,6 +124,16 @@ func (t *curl) configure(urls *[]string) error {
 			return err
 		}
 	}
+	t.chooseMethod()
+	for _, h := range t.headers {
+		if strings.ContainsAny(h, "\r\n") {
+			return errors.New("a header has more than one line")
+		}
+	}
+	return nil
+}
+
+func (t *curl) chooseMethod() {
 	if t.hasBody {
 		t.method = "POST"
 	}
@@ -133,12 +143,6 @@ func (t *curl) configure(urls *[]string) error {
 	if m, ok := t.opts.last("X", "request"); ok && m != "" && !strings.ContainsAny(m, " \r\n") {
 		t.method = m
 	}
-	for _, h := range t.headers {
-		if strings.ContainsAny(h, "\r\n") {
-			return errors.New("a header has more than one line")
-		}
-	}
-	return nil
 }
 
 // addResolve reads HOST:PORT:ADDRESS.

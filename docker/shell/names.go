@@ -112,24 +112,10 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 			if err := q.plus(a[1:]); err != nil {
 				return nil, "", err
 			}
-		case a == "-x":
-			addr, err := netip.ParseAddr(value)
-			if err != nil {
-				return nil, "", errors.New("Invalid IP address " + value)
-			}
-			q.name, q.typ = dns.ReverseName(addr), dns.TypePTR
-		case a == "-p":
-			p, err := number(value, 1, 65535)
-			if err != nil {
+		case a == "-x", a == "-p", a == "-t", a == "-q":
+			if err := q.flag(a, value); err != nil {
 				return nil, "", err
 			}
-			q.servers = []netip.AddrPort{netip.AddrPortFrom(netip.Addr{}, uint16(p))}
-		case a == "-t":
-			if q.typ, err = dns.ParseType(value); err != nil {
-				return nil, "", errors.New("invalid type " + value)
-			}
-		case a == "-q":
-			q.name = value
 		case a == "-4", a == "-6", a == "-c", a == "IN", a == "in":
 		case strings.HasPrefix(a, "-"):
 			return nil, "", errors.New("Invalid option: " + a)
@@ -139,6 +125,33 @@ func (c *Call) parseDig() (q *digQuery, server string, err error) {
 	}
 	q.subject(plain)
 	return q, server, nil
+}
+
+// flag takes an option that has a value.
+func (q *digQuery) flag(name, value string) error {
+	switch name {
+	case "-x":
+		addr, err := netip.ParseAddr(value)
+		if err != nil {
+			return errors.New("Invalid IP address " + value)
+		}
+		q.name, q.typ = dns.ReverseName(addr), dns.TypePTR
+	case "-p":
+		p, err := number(value, 1, 65535)
+		if err != nil {
+			return err
+		}
+		q.servers = []netip.AddrPort{netip.AddrPortFrom(netip.Addr{}, uint16(p))}
+	case "-t":
+		typ, err := dns.ParseType(value)
+		if err != nil {
+			return errors.New("invalid type " + value)
+		}
+		q.typ = typ
+	case "-q":
+		q.name = value
+	}
+	return nil
 }
 
 // subject takes the arguments that are no options: a name and a type, in either order.
