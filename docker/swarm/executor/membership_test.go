@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
