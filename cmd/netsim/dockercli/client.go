@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
@@ -18,6 +19,7 @@ import (
 type apiClient struct {
 	client.APIClient
 	session *session
+	runs    atomic.Bool // a container is about to be started, and docker asks next how it waits for its end
 }
 
 // ContainerCreate implements client.ContainerAPIClient.
@@ -29,6 +31,7 @@ func (a *apiClient) ContainerCreate(ctx context.Context, cfg *container.Config, 
 	r, err := a.APIClient.ContainerCreate(ctx, cfg, host, nets, platform, name)
 	if err == nil && cfg != nil {
 		a.session.noteTTY(cfg.Tty, r.ID)
+		a.runs.Store(true)
 	}
 	return r, err
 }
@@ -48,6 +51,7 @@ func (a *apiClient) ContainerAttach(ctx context.Context, id string, opts contain
 	if err != nil {
 		return r, err
 	}
+	a.runs.Store(true)
 	if a.session.hasTTY(id) {
 		return a.session.onTerminal(r, func(ctx context.Context, size container.ResizeOptions) error {
 			return a.ContainerResize(ctx, id, size)

@@ -22,6 +22,8 @@ import (
 type fakeEngine struct {
 	dial func(ctx context.Context) (net.Conn, error)
 
+	version string // of the API
+
 	mu       sync.Mutex
 	requests []string             // guarded by mu
 	bodies   map[string]string    // guarded by mu; the last body by path
@@ -32,7 +34,7 @@ type fakeEngine struct {
 
 func newFakeEngine(t *testing.T) *fakeEngine {
 	t.Helper()
-	e := &fakeEngine{bodies: map[string]string{}, killed: make(chan string, 16), ended: map[string]chan bool{}}
+	e := &fakeEngine{version: "1.50", bodies: map[string]string{}, killed: make(chan string, 16), ended: map[string]chan bool{}}
 	dir, err := os.MkdirTemp("", "e")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +102,7 @@ func (e *fakeEngine) end(id string) chan bool {
 func (e *fakeEngine) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Api-Version", "1.50")
+		w.Header().Set("Api-Version", e.version)
 		w.Header().Set("Ostype", "linux")
 		w.Header().Set("Swarm", "inactive")
 	})
@@ -135,8 +137,9 @@ func (e *fakeEngine) handler() http.Handler {
 	mux.HandleFunc("POST /exec/{id}/start", e.attach)
 	mux.HandleFunc("POST /containers/{id}/attach", e.attach)
 	mux.HandleFunc("POST /containers/{id}/wait", e.wait)
+	mux.HandleFunc("GET /events", e.events)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := strings.TrimPrefix(r.URL.Path, "/v1.50")
+		path := strings.TrimPrefix(r.URL.Path, "/v"+e.version)
 		body, _ := io.ReadAll(r.Body)
 		e.mu.Lock()
 		e.requests = append(e.requests, r.Method+" "+path)
@@ -165,6 +168,21 @@ func (e *fakeEngine) wait(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-e.end(r.PathValue("id")):
 		_, _ = io.WriteString(w, `{"StatusCode": 7}`)
+	case <-r.Context().Done():
+	}
+}
+
+// events tells how the container of docker run ends.
+func (e *fakeEngine) events(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_ = http.NewResponseController(w).Flush()
+	select {
+	case <-e.end("new"):
+		_, _ = io.WriteString(w, `{"Type": "container", "Action": "start", "Actor": {"ID": "new"}}
+{"Type": "container", "Action": "die", "Actor": {"ID": "new", "Attributes": {"exitCode": "9"}}}
+{"Type": "container", "Action": "destroy", "Actor": {"ID": "new"}}
+`)
 	case <-r.Context().Done():
 	}
 }
