@@ -25,8 +25,10 @@ func (h *host) update(f func(*swarmapi.ClusterSpec), rotate swarmapi.KeyRotation
 
 // docker swarm ca --rotate: every node gets a certificate of the new root, and then trusts that only; tokens are new.
 func TestRootRotation(t *testing.T) {
-	t.Parallel()
-	l := swarm(t, 3, 2)
+	if swiftly(t) {
+		return
+	}
+	l := swarm(t, 3, 2, func(t *Times) { t.Renewal, t.Describe = 300*time.Millisecond, 300*time.Millisecond })
 	m := l.hosts[0]
 	before := m.cluster().RootCA
 	m.update(func(s *swarmapi.ClusterSpec) { s.CAConfig.ForceRotate++ }, swarmapi.KeyRotation{})
@@ -144,8 +146,10 @@ func TestLock(t *testing.T) {
 // The leader's key manager makes three keys for gossip and for IPsec each, and rotates them: the newest is added, the one
 // in the middle seals, the oldest goes.
 func TestKeyRotation(t *testing.T) {
-	t.Parallel()
-	l := swarm(t, 2, 1, func(t *Times) { t.KeyRotation = 3 * time.Second })
+	if swiftly(t) {
+		return
+	}
+	l := swarm(t, 2, 1, func(t *Times) { t.KeyRotation = 500 * time.Millisecond })
 	first := l.keys(l.hosts[1], "networking:gossip")
 	if len(first) != 3 || len(l.keys(l.hosts[1], "networking:ipsec")) != 3 {
 		t.Fatalf("C12: %d keys for gossip; want 3", len(first))

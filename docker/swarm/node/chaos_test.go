@@ -62,6 +62,9 @@ func (r *reigns) Handle(_ context.Context, e slog.Record) error {
 // Cables are pulled or made bad, and hosts lose their power, at random, while services come and go. Each term has one
 // leader, what was acknowledged is there, no address is given twice, and in the end all runs.
 func TestChaos(t *testing.T) {
+	if swiftly(t, "-chaos", fmt.Sprint(*chaosSeeds), "-chaos.from", fmt.Sprint(*chaosFrom), "-chaos.rounds", fmt.Sprint(*chaosRounds)) {
+		return
+	}
 	for seed := *chaosFrom; seed < *chaosFrom+*chaosSeeds; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,9 @@ func role(r swarmapi.NodeRole) func(*swarmapi.NodeSpec) {
 // A follower answers by way of the leader; when that is cut off another leads, the services are there, and the tasks of the
 // lost node run elsewhere. What was cut off comes back as a follower.
 func TestLeaderLost(t *testing.T) {
-	t.Parallel()
+	if swiftly(t) {
+		return
+	}
 	l := swarm(t, 4, 3)
 	m2, worker := l.hosts[1], l.hosts[3]
 	web := m2.service("web", 4)
@@ -58,7 +60,9 @@ func TestLeaderLost(t *testing.T) {
 
 // A worker becomes a manager, and a manager a worker; each gets a certificate for it. The leader hands over first.
 func TestPromoteDemote(t *testing.T) {
-	t.Parallel()
+	if swiftly(t) {
+		return
+	}
 	l := swarm(t, 3, 1, lively)
 	m, w := l.hosts[0], l.hosts[1]
 	l.says("W10: the API on a worker", func() error {
@@ -113,7 +117,9 @@ func TestPromoteDemote(t *testing.T) {
 
 // Managers refuse to leave in words that depend on how many there are; with force they go.
 func TestManagersLeave(t *testing.T) {
-	t.Parallel()
+	if swiftly(t) {
+		return
+	}
 	l := swarm(t, 3, 1)
 	m, m2 := l.hosts[0], l.hosts[1]
 	l.says("W8: the last", m.Leave(l.within(patience), false),
@@ -155,6 +161,9 @@ func TestManagersLeave(t *testing.T) {
 
 // Everything is switched off, and on again: the managers, the worker and the service are what they were.
 func TestRestart(t *testing.T) {
+	if swiftly(t) {
+		return
+	}
 	l := swarm(t, 4, 3, func(t *Times) { t.SnapshotEvery, t.KeepEntries = 20, 5 })
 	web := l.hosts[0].service("web", 4)
 	l.eventually("tasks run", func() bool { return total(l.hosts[0].running(web)) == 4 })

@@ -77,6 +77,21 @@ func virtually(t *testing.T, args ...string) {
 	}
 }
 
+// swiftly plays a test that mostly waits in virtual time, and tells whether it did. Where that cannot be had the test is played as it is,
+// and with -short, too, which is how races are looked for.
+func swiftly(t *testing.T, args ...string) bool {
+	t.Helper()
+	if virtual {
+		return false
+	}
+	if _, err := exec.LookPath("go"); err != nil || testing.Short() || runtime.GOOS == "windows" {
+		t.Parallel()
+		return false
+	}
+	virtually(t, args...)
+	return true
+}
+
 // unframed takes the headers off what a program in virtual time writes: 0, 0, P, B, eight bytes of time, four of length.
 func unframed(b []byte) (out []byte) {
 	const size = 16
