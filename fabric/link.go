@@ -91,7 +91,7 @@ func (e *LinkEnd) tellCarrier() {
 func (l *Link) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { l.a.receive(ctx); return nil })
-	g.Go(func() error { l.b.receive(ctx); return nil })
+	l.b.receive(ctx)
 	err := g.Wait()
 	l.a.drain()
 	l.b.drain()

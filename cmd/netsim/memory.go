@@ -8,7 +8,7 @@ import (
 
 const (
 	largeLab  = 128 << 20 // bytes that a process has of the machine from which on settleMemory acts
-	restingGC = 50        // percent of what is in use that may become garbage before it is collected
+	restingGC = 25        // percent of what is in use that may become garbage before it is collected
 )
 
 // settleMemory gives back what a large lab took to come up, and from then on lets less garbage gather than Go does by itself,

@@ -112,7 +112,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx = quiet.Context(ctx, a.cfg.Log)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.tasks.run(ctx) })
-	g.Go(func() error { a.keep(ctx); return nil })
+	a.keep(ctx)
 	return g.Wait()
 }
 

@@ -94,7 +94,7 @@ func (x *Executor) Attach(ctx context.Context, container string, ep cnm.Endpoint
 }
 
 // detach tells a manager of places that are not needed any more.
-func (x *Executor) detach(ctx context.Context) error {
+func (x *Executor) detach(ctx context.Context) {
 	for {
 		select {
 		case id := <-x.undone:
@@ -107,7 +107,7 @@ func (x *Executor) detach(ctx context.Context) error {
 				}
 			}
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

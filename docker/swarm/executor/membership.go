@@ -95,8 +95,8 @@ func (x *Executor) Run(ctx context.Context) error {
 		return err
 	}
 	g, own := errgroup.WithContext(ctx)
-	g.Go(func() error { return x.detach(own) })
 	g.Go(func() error { return x.chat(own) })
+	x.detach(own)
 	err := g.Wait()
 	select {
 	case <-x.cfg.NS.Done(): // the host has ended, and ctx ends with it

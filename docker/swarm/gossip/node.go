@@ -144,25 +144,29 @@ func (n *Node) work(ctx context.Context, g *errgroup.Group) {
 	every(n.times.Sync, n.syncSome)
 	every(n.times.Reconnect, n.reconnect)
 	every(n.times.Rejoin, n.rejoin)
-	every(n.times.Reap, func(context.Context) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.state.reap(time.Now(), n.times.Forget)
-	})
 	for range syncWorkers {
 		g.Go(func() error { n.syncQueued(ctx); return nil })
 		g.Go(func() error { n.compare(ctx); return nil })
 	}
-	g.Go(func() error {
-		for {
-			select {
-			case r := <-n.asked:
-				r.done <- r.do(ctx)
-			case <-ctx.Done():
-				return nil
-			}
+	g.Go(func() error { n.serve(ctx); return nil })
+}
+
+// serve does what it is asked to, and forgets what is to be forgotten, until ctx ends.
+func (n *Node) serve(ctx context.Context) {
+	reap := time.NewTicker(n.times.Reap)
+	defer reap.Stop()
+	for {
+		select {
+		case r := <-n.asked:
+			r.done <- r.do(ctx)
+		case <-reap.C:
+			n.mu.Lock()
+			n.state.reap(time.Now(), n.times.Forget)
+			n.mu.Unlock()
+		case <-ctx.Done():
+			return
 		}
-	})
+	}
 }
 
 // ask has Run do something. It waits until the node is ready, and that is done.

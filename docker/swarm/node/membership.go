@@ -92,8 +92,13 @@ func (m *membership) run(ctx context.Context) {
 			return nil
 		}
 	})
-	g.Go(func() error { return m.live(ctx) })
-	err := g.Wait()
+	err := m.live(ctx)
+	if err != nil {
+		cancel()
+	}
+	if stopped := g.Wait(); stopped != nil {
+		err = stopped
+	}
 	m.client.RPC.Close()
 	if err != nil && !errors.Is(err, errStopped) {
 		m.log.Info("swarm node ended", "node", m.cfg.Name, "err", err)
@@ -124,7 +129,7 @@ func (m *membership) live(ctx context.Context) error {
 	g.Go(func() error { return m.renewals(ctx) })
 	g.Go(func() error { return m.manage(ctx) })
 	g.Go(func() error { m.prepare(ctx); return nil })
-	g.Go(func() error { m.logs(ctx); return nil })
+	m.logs(ctx)
 	return g.Wait()
 }
 
