@@ -25,7 +25,7 @@ func TestToolsReadTheFiles(t *testing.T) {
 		"ab -n 1 -c 1 http://NAME/":                           "Complete requests:      1",
 		"redis-cli -h NAME ping":                              "PONG",
 		"ip route get $(getent hosts NAME | cut -d ' ' -f 1)": "172.17.0.3 dev eth0",
-		"tcpdump -i eth0 -c 1 host NAME & while kill -0 $!; do ping -c 1 NAME; sleep 0.01; done > /dev/null 2>&1; wait $!": "listening on eth0",
+		"rm -f done; { tcpdump -i eth0 -c 1 host NAME; echo $? > done; } & until [ -e done ]; do ping -c 1 NAME; sleep 0.01; done > /dev/null 2>&1; wait; exit $(cat done)": "listening on eth0",
 	}
 	for _, write := range []string{"echo 172.17.0.3 shop.example >> /etc/hosts", "printf 'nameserver 172.17.0.3\noptions ndots:0\n' > /etc/resolv.conf"} {
 		name, before := "shop.example", "echo nameserver 127.0.0.1 > /etc/resolv.conf"
