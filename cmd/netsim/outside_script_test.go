@@ -44,7 +44,7 @@ func cmdFetch(ts *testscript.TestScript, neg bool, args []string) {
 		tr.Proxy = http.ProxyURL(&url.URL{Scheme: args[1], Host: listening(ts, args[2]).Listen})
 	}
 	defer tr.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	ts.Check(err)

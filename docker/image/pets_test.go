@@ -202,7 +202,7 @@ func TestProgramsEndAtOnce(t *testing.T) {
 	}
 	start := time.Now()
 	admin.stop()
-	if took := time.Since(start); took > 5*time.Second { // a moment, but for a machine that is busy
+	if took := time.Since(start); took > 30*time.Second { // a moment, but for a machine that is busy
 		t.Errorf("the program took %v to end", took)
 	}
 }

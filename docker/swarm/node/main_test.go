@@ -22,10 +22,7 @@ import (
 
 const patience = 60 * time.Second
 
-// quick are the times of swarms in tests: elections begin after 0.5 to 1 s. Heartbeats are Docker's, as nodes of a busy machine are
-// to be ready; who waits for a node to go down has lively ones.
-var quick = Times{Tick: 50 * time.Millisecond, Renewal: time.Second, Describe: time.Second, Join: patience}
-
+// lively is for who waits for a node to go down.
 func lively(t *Times) { t.Heartbeat = 2 * time.Second }
 
 // engine pretends to run tasks: each runs until it is told to end.
