@@ -31,7 +31,7 @@ Connecting to host c2, port 5201
 - - - - - - - - - - - - - - - - - - - - - - - - -
 [ ID] Interval           Transfer     Bitrate
 [  5]   0.00-#*sec   256 KBytes  *bits/sec                  sender
-[  5]   0.00-#*sec   256 KBytes  *bits/sec                  receiver
+[  5]   0.00-#*sec   *Bytes  *bits/sec                  receiver
 
 iperf Done.`, 0)
 	b.expect(b.c1, "until iperf3 -c c2 -u -b 10M -t 0.2 -R -P 2 > /tmp/out 2>&1; do sleep 0.01; done; grep SUM /tmp/out | tail -1", "[SUM]   0.00-#* sec  *bits/sec  # ms  0/# (0%)  receiver", 0)
