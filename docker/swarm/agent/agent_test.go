@@ -93,6 +93,30 @@ func TestStopWhileStarting(t *testing.T) {
 	})
 }
 
+// TestAssignmentsHang: a node that has a session and hears nothing of its tasks begins another one.
+func TestAssignmentsHang(t *testing.T) {
+	inRig(t, func(r *rig) {
+		time.Sleep(soon)
+		r.mu.Lock()
+		r.hang = true
+		r.mu.Unlock()
+		r.reach(false) // the session that it has ends
+		time.Sleep(6 * time.Second)
+		r.reach(true)
+		time.Sleep(maxBackoff)
+		r.assign("t1", swarmapi.TaskStateRunning, container("redis"))
+		time.Sleep(callTimeout + soon)
+		if got := r.status("t1"); got != "RUNNING" {
+			t.Errorf("t1 is %s", got)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.hang {
+			t.Error("the agent never asked for assignments again")
+		}
+	})
+}
+
 // TestLostManager: without a way to the manager the node is down after three periods (W4); its tasks go on, and what happened
 // meanwhile is reported when there is a way again.
 func TestLostManager(t *testing.T) {

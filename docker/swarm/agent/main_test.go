@@ -35,6 +35,8 @@ type manager struct {
 	mu sync.Mutex
 	d  *dispatcher.Dispatcher // guarded by mu
 	up bool                   // guarded by mu; calls get through
+
+	hang bool // guarded by mu; the next call for assignments is not answered
 }
 
 func newManager(ctx context.Context, t *testing.T, creds *ca.SecurityConfig) *manager {
@@ -162,6 +164,14 @@ func (m *manager) Session(ctx context.Context, r *swarmapi.SessionRequest) (Sess
 
 // Assignments implements Dispatcher.
 func (m *manager) Assignments(ctx context.Context, r *swarmapi.AssignmentsRequest) (AssignmentStream, error) {
+	m.mu.Lock()
+	hang := m.hang
+	m.hang = false
+	m.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return open(m, ctx, func(d *dispatcher.Dispatcher, s *stream[swarmapi.AssignmentsMessage]) error {
 		return d.Assignments(r, assignmentServer{s})
 	})

@@ -89,16 +89,41 @@ func (a *Agent) listen(ctx context.Context, stream SessionStream) error {
 // watch takes up assignments. If one does not follow the one before, it asks for all of them anew.
 func (a *Agent) watch(ctx context.Context) error {
 	for {
-		stream, err := a.cfg.Dispatcher.Assignments(ctx, &swarmapi.AssignmentsRequest{SessionID: a.session})
-		if err != nil {
-			return fmt.Errorf("assignments: %w", err)
-		}
-		err = a.follow(stream)
-		stream.Close()
-		if err != nil {
+		if err := a.watchOnce(ctx); err != nil {
 			return fmt.Errorf("assignments: %w", err)
 		}
 	}
+}
+
+// watchOnce takes up the assignments of one stream; it returns nil where one is missing. If the first, which are all of them, are late,
+// the session ends: its node would be ready, and do nothing.
+func (a *Agent) watchOnce(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(callTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	stream, err := a.cfg.Dispatcher.Assignments(ctx, &swarmapi.AssignmentsRequest{SessionID: a.session})
+	if err == nil {
+		err = a.follow(prompt{stream, timer})
+		stream.Close()
+	}
+	if err != nil && context.Cause(ctx) == context.DeadlineExceeded {
+		return fmt.Errorf("none within %v: %w", callTimeout, err)
+	}
+	return err
+}
+
+// prompt is a stream with a timer that its first message stops.
+type prompt struct {
+	AssignmentStream
+	timer *time.Timer
+}
+
+// Recv implements AssignmentStream.
+func (p prompt) Recv() (*swarmapi.AssignmentsMessage, error) {
+	m, err := p.AssignmentStream.Recv()
+	p.timer.Stop()
+	return m, err
 }
 
 // follow takes up the assignments of one stream; it returns nil where one is missing.

@@ -39,7 +39,8 @@ func (w *wholeEngine) boot(h *host) Executor {
 	h.Helper()
 	ctx, cut := context.WithCancel(h.ctx)
 	w.cut, w.boots = cut, w.boots+1
-	h.ns = netns.New(netns.Config{Name: h.name})
+	seed := uint64(h.addr.As4()[3])<<32 | w.boots // a machine that was off does not choose the ports again that it had before
+	h.ns = netns.New(netns.Config{Name: h.name, Seed: seed})
 	must(h.ns.AddInterface(netns.InterfaceConfig{Name: "eth0", Port: h.cable.A(), Addr: netip.PrefixFrom(h.addr, 16), MAC: w.mac}))
 	spawn := func(run func(context.Context) error) {
 		w.wg.Go(func() {
@@ -49,7 +50,6 @@ func (w *wholeEngine) boot(h *host) Executor {
 		})
 	}
 	spawn(h.ns.Run)
-	seed := uint64(h.addr.As4()[3])<<32 | w.boots
 	ctl := must(cnm.New(cnm.Config{Name: h.name, Host: h.ns, Spawn: spawn, Seed: seed, Modern: w.modern, VTEP: h.addr, Log: h.log}))
 	w.engine = daemon.New(daemon.Config{Name: h.name, Controller: ctl, Host: h.ns, Spawn: spawn, Seed: seed, Log: h.log, StopGrace: time.Second})
 	x := executor.Config{Engine: w.engine, NS: h.ns, Name: h.name, Addr: h.addr, Log: h.log, Managers: h.managers}
