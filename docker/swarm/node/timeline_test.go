@@ -173,7 +173,7 @@ func leaderCutOff(t *testing.T) {
 }
 
 func keysRotate(t *testing.T) {
-	l := swarm(t, 2, 1, docker)
+	l := swarm(t, 2, 1, docker, func(t *Times) { t.Heartbeat, t.Describe, t.Renewal = 10*time.Minute, time.Hour, time.Hour }) // less to compute
 	first := l.keys(l.hosts[1], "networking:gossip")
 	began := time.Now()
 	<-l.within(12*time.Hour - 10*time.Second).Done()
