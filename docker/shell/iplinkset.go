@@ -2,7 +2,9 @@ package shell
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/netsim-lab/netsim/netns"
 )
@@ -88,22 +90,36 @@ func (i *ipCall) namespace(value string) (*netns.Namespace, bool) {
 
 // apply moves the interface, or renames it, and returns the one that it is then.
 func (c linkChange) apply(dev *netns.Interface) (*netns.Interface, error) {
+	var changed *netns.Interface
 	var err error
 	switch {
 	case c.to != nil && c.to != dev.Namespace():
-		dev, err = dev.Move(c.to, c.name)
+		changed, err = dev.Move(c.to, c.name)
 	case c.name != "":
-		dev, err = dev.Rename(c.name)
+		changed, err = dev.Rename(c.name)
+	default:
+		return dev, nil
 	}
 	switch {
 	case err == nil:
-		return dev, nil
+		return changed, nil
+	case errors.Is(err, netns.ErrBusy) && len(dev.Uppers()) > 0:
+		return nil, stoodOn(dev)
 	case errors.Is(err, netns.ErrBusy):
 		return nil, kernelSays("Device or resource busy")
 	case errors.Is(err, netns.ErrTaken):
 		return nil, kernelSays("File exists")
 	}
 	return nil, kernelSays("Invalid argument")
+}
+
+// stoodOn says why an interface stays where it is, which Linux would move, and leave what stands on top of it.
+func stoodOn(dev *netns.Interface) error {
+	var names []string
+	for _, u := range dev.Uppers() {
+		names = append(names, u.Name())
+	}
+	return &errIP{fmt.Sprintf("Error: %s on top of %s would not follow it here: delete first and add again later.", strings.Join(names, ", "), dev.Name()), 2}
 }
 
 func (i *ipCall) linkSetOne(dev *netns.Interface, what string) error {
