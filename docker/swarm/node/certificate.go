@@ -25,7 +25,7 @@ const (
 	askTime    = 5 * time.Second // for which a manager may take to answer
 )
 
-// enrol gets the first certificate, by the token.
+// enrol gets the first certificate, by the token. It gives up after some tries, or when the patience has passed that Join was given.
 func (m *membership) enrol(ctx context.Context) error {
 	r, ok := m.node.disk.read()
 	if !ok {
@@ -35,11 +35,12 @@ func (m *membership) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
 	for try := 1; ; try++ {
 		addr := m.remotes.pick()
 		err := m.enrolAt(ctx, addr, token, r)
 		m.remotes.observe(addr, err)
-		if err == nil || ctx.Err() != nil || refused(err) || try == enrolTries {
+		if err == nil || ctx.Err() != nil || refused(err) || try >= enrolTries && time.Since(begun) >= m.patience {
 			return dialed(err)
 		}
 		m.log.Info("no certificate yet", "node", m.cfg.Name, "manager", addr, "err", err)
@@ -121,7 +122,7 @@ func (m *membership) request(ctx context.Context, c manager.Client, addr string,
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, max(requestTime, m.patience)) // to ask once more is to take another place
 	defer cancel()
 	got, err := c.Issue(ctx, addr, r)
 	if err != nil {

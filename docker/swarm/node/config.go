@@ -83,7 +83,7 @@ type JoinOptions struct {
 	AdvertiseAddr string
 	DataPathAddr  netip.Addr // as for InitOptions
 	Availability  swarmapi.NodeSpec_Availability
-	Patience      time.Duration // for which Join waits; 0: Times.Join
+	Patience      time.Duration // for which Join waits, and goes on asking to be let in; 0: Times.Join, and five times (swarmkit's ca/config.go)
 
 	// Turn closes when the node may take its place among the nodes; by then it has asked for the swarm's root. nil: at once.
 	Turn <-chan struct{}

@@ -148,7 +148,7 @@ func (n *Node) join(ctx context.Context, o JoinOptions) error {
 	}
 	n.disk.write(r)
 	m := n.newMembership(r)
-	m.turn, m.enrolled = o.Turn, o.Enrolled
+	m.patience, m.turn, m.enrolled = o.Patience, o.Turn, o.Enrolled
 	if err := n.start(ctx, m); err != nil {
 		n.forget(m)
 		n.disk.wipe()

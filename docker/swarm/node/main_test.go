@@ -294,7 +294,7 @@ func (h *host) cluster() *swarmapi.Cluster {
 // join has a host join by way of another.
 func (h *host) joins(by *host, token string) {
 	h.Helper()
-	if err := h.Join(h.within(patience), JoinOptions{Remotes: []string{by.addr.String()}, Token: token}); err != nil {
+	if err := h.Join(h.within(patience), JoinOptions{Remotes: []string{by.addr.String()}, Token: token, Patience: patience}); err != nil {
 		h.Fatalf("%s: Join = %v", h.name, err)
 	}
 }
@@ -313,7 +313,7 @@ func swarm(t testing.TB, hosts, managers int, change ...func(*Times)) *lab {
 	for _, h := range l.hosts[managers:] {
 		enrolled := make(chan struct{})
 		all.Go(func() {
-			o := JoinOptions{Remotes: []string{first.addr.String()}, Token: tokens.Worker, Enrolled: func() { close(enrolled) }}
+			o := JoinOptions{Remotes: []string{first.addr.String()}, Token: tokens.Worker, Patience: patience, Enrolled: func() { close(enrolled) }}
 			if err := h.Join(l.ctx, o); err != nil {
 				l.Errorf("%s: Join = %v", h.name, err)
 			}

@@ -35,6 +35,7 @@ type membership struct {
 
 	genesis  *manager.Genesis // nil: the swarm is there
 	forceNew bool
+	patience time.Duration   // for which enrol tries at least
 	turn     <-chan struct{} // nil: it need not wait for others
 	enrolled func()          // called once; nil: nobody wants to know
 

@@ -37,6 +37,31 @@ var timelines = []struct {
 	{"17.4 a node drains", nodeDrains},
 	{"17.5 the leader is cut off", leaderCutOff},
 	{"17.7 keys rotate", keysRotate},
+	{"a manager that is late", managerIsLate},
+}
+
+// managerIsLate: who asks to be let in five times in vain gives up, as in swarmkit, but not who has patience.
+func managerIsLate(t *testing.T) {
+	l := newLab(t, 3, docker)
+	m, hasty, calm := l.hosts[0], l.hosts[1], l.hosts[2]
+	m.begin(InitOptions{})
+	token := m.tokens().Worker
+	m.switchOff()
+	joined := make(chan error, 1)
+	go func() {
+		joined <- calm.Join(l.ctx, JoinOptions{Remotes: []string{m.addr.String()}, Token: token, Patience: 10 * time.Minute})
+	}()
+	if err := hasty.Join(l.ctx, JoinOptions{Remotes: []string{m.addr.String()}, Token: token}); err == nil || hasty.Info().State == Active {
+		t.Errorf("without a manager, Join = %v, and %+v", err, hasty.Info())
+	}
+	<-l.within(time.Minute).Done()
+	m.switchOn()
+	if err := <-joined; err != nil {
+		t.Errorf("when there is a manager, Join = %v", err)
+	}
+	if nodes := m.nodes(); len(nodes) != 2 {
+		t.Errorf("there are %d nodes; want 2", len(nodes))
+	}
 }
 
 // after waits until something holds, and checks how long that took.
