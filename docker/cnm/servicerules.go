@@ -105,7 +105,7 @@ func (b *balanced) add(p *balancedPool) error {
 	if err := errors.Join(b.shareSource(), addRules(b.ns.Netfilter(), b.poolRules(p))); err != nil {
 		return err
 	}
-	if b.holds() {
+	if b.holds() && !b.shares(p) {
 		if err := b.ep.Interface().AddAddr(netip.PrefixFrom(p.vip, 32)); err != nil {
 			return err
 		}
@@ -125,11 +125,22 @@ func (b *balanced) add(p *balancedPool) error {
 	return errors.Join(errs...)
 }
 
+// shares tells whether another service has the virtual address of one: while tasks of one that was removed still end, the next may be
+// given its address, and one whose published ports change is two.
+func (b *balanced) shares(p *balancedPool) bool {
+	for other := range b.pools {
+		if other != p && other.vip == p.vip {
+			return true
+		}
+	}
+	return false
+}
+
 // remove undoes add.
 func (b *balanced) remove(p *balancedPool) error {
 	delete(b.pools, p)
 	errs := []error{b.ns.IPVS().DelService(lb.Mark(p.mark)), deleteRules(b.ns.Netfilter(), b.poolRules(p))}
-	if i := b.ep.Interface(); i != nil && b.holds() {
+	if i := b.ep.Interface(); i != nil && b.holds() && !b.shares(p) {
 		errs = append(errs, i.RemoveAddr(netip.PrefixFrom(p.vip, 32)))
 	}
 	if b.mesh != nil {
