@@ -133,6 +133,9 @@ func (d *delegate) AckPayload() []byte {
 // NotifyPingComplete implements memberlist.PingDelegate.
 func (d *delegate) NotifyPingComplete(from *memberlist.Node, _ time.Duration, payload []byte) {
 	n := (*Node)(d)
+	if len(payload) == 0 {
+		return // the farewell's, which is nobody's word
+	}
 	theirs, ok := parseDigests(payload)
 	if !ok {
 		n.refuse(Malformed, from.Name)

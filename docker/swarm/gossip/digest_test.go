@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 const rest = digestQuiet * 200 * time.Millisecond
@@ -133,6 +135,29 @@ func TestDigestRepairs(t *testing.T) {
 	s.put("net", record{table: EndpointTable, key: "before", owner: "node1", ltime: s.tick(), gone: true, left: time.Hour}, time.Now())
 	nodes[0].mu.Unlock()
 	r.all(nodes, "before", "")
+}
+
+// A node that leaves answers its own pings, which says nothing of the peers; an answer that cannot be read is refused.
+func TestAnswersOfPings(t *testing.T) {
+	r := newRig(t)
+	nodes := r.cluster(2, nil)
+	r.met(nodes)
+	n := nodes[0]
+	asked := &memberlist.Node{Name: "peer"}
+	for _, c := range []struct {
+		payload []byte
+		refused uint64 // in all
+	}{
+		{nil, 0},
+		{[]byte{digestVersion}, 0},
+		{[]byte{digestVersion + 1}, 1},
+		{[]byte{digestVersion, 1}, 2},
+	} {
+		(*delegate)(n).NotifyPingComplete(asked, 0, c.payload)
+		if got := n.Refused()[Malformed]; got != c.refused {
+			t.Errorf("after %v, %d refused as malformed; want %d", c.payload, got, c.refused)
+		}
+	}
 }
 
 func FuzzDigests(f *testing.F) {
